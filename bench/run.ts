@@ -1,0 +1,127 @@
+/**
+ * Measures Windlass beside peers in one run: `npm run bench`, or `npm run bench -- quick` for a tenth of the work.
+ * Saves bench/results/latest.json and docs/performance.md. BENCH_DIR names a folder on the disk to measure (default:
+ * the system's temporary folder); small files are measured on BENCH_TMPFS (default /dev/shm) too.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { performancePage, type Row } from './report.ts';
+import { EXCHANGES, type Exchange, load, type Measurement } from './scenarios.ts';
+import { koaMulter, nginx, type StartServer, tus, windlass } from './servers.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const quick = process.argv.includes('quick');
+const only = process.argv.slice(2).filter((word) => word !== 'quick');
+const scale = (count: number): number => (quick ? Math.max(1, Math.round(count / 10)) : count);
+const disk = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), 'windlass-bench-'));
+const tmpfs = mkdtempSync(join(process.env.BENCH_TMPFS ?? '/dev/shm', 'windlass-bench-'));
+
+interface Contender {
+  name: string;
+  server: StartServer;
+  exchange: Exchange;
+}
+
+const UPLOADERS: Contender[] = [
+  { name: 'nginx PUT', server: nginx, exchange: EXCHANGES.nginxPut },
+  { name: 'Koa, raw body piped', server: koaMulter, exchange: EXCHANGES.koaRaw },
+  { name: 'Koa + @koa/multer', server: koaMulter, exchange: EXCHANGES.multerForm },
+  { name: '@tus/server', server: tus, exchange: EXCHANGES.tusCreate },
+  { name: 'Windlass direct, raw', server: windlass, exchange: EXCHANGES.directRaw },
+  { name: 'Windlass direct, form', server: windlass, exchange: EXCHANGES.directForm },
+  { name: 'Windlass relay, raw', server: windlass, exchange: EXCHANGES.relayRaw },
+  { name: 'Windlass relay, form', server: windlass, exchange: EXCHANGES.relayForm },
+];
+
+const UPLOADS = [
+  { scenario: '1 × 1 GiB', folder: disk, work: { count: 1, parallel: 1, size: quick ? 128 * MIB : 1024 * MIB } },
+  { scenario: '16 × 64 MiB at once', folder: disk, work: { count: 16, parallel: 16, size: quick ? 8 * MIB : 64 * MIB } },
+  { scenario: '2,000 × 64 KiB, 32 at once, tmpfs', folder: tmpfs, work: { count: scale(2000), parallel: 32, size: 64 * KIB } },
+  { scenario: '2,000 × 64 KiB, 32 at once, disk', folder: disk, work: { count: scale(2000), parallel: 32, size: 64 * KIB } },
+  { scenario: '64 slow clients', folder: disk, work: { count: 64, parallel: 64, size: 2 * MIB, rate: 512 * KIB } },
+];
+
+const PRESIGNERS: Contender[] = [
+  { name: 'Windlass presign', server: windlass, exchange: EXCHANGES.presign },
+  { name: 'Windlass presign, PUT, complete', server: windlass, exchange: EXCHANGES.presignAndComplete },
+];
+
+async function measure({ server, exchange }: Contender, folder: string, work: Parameters<typeof load>[2]): Promise<Measurement> {
+  const running = await server(folder);
+  try {
+    await load(running, exchange, { count: 3, parallel: 1, size: 64 * KIB });
+    return await load(running, exchange, work);
+  } finally {
+    await running.stop();
+  }
+}
+
+/** The limit: the same bytes written to a file by this process, flushed. */
+async function rawWrite(size: number): Promise<Measurement> {
+  const path = join(disk, 'raw');
+  const block = Buffer.alloc(MIB, 1);
+  const cpu = process.cpuUsage();
+  const started = performance.now();
+  const file = await open(path, 'w');
+  for (let left = size; left > 0; left -= MIB) await file.write(block);
+  await file.datasync();
+  await file.close();
+  const seconds = (performance.now() - started) / 1000;
+  const used = process.cpuUsage(cpu);
+  rmSync(path);
+  return {
+    bytes: size,
+    requests: 1,
+    seconds,
+    cpuSeconds: (used.user + used.system) / 1e6,
+    p50Ms: seconds * 1000,
+    p99Ms: seconds * 1000,
+    peakBytes: 0,
+  };
+}
+
+const rows: Row[] = [];
+const note = (row: Row): void => {
+  rows.push(row);
+  const { measured: m } = row;
+  console.log(
+    `${row.scenario} · ${row.name}: ${(m.bytes / MIB / m.seconds).toFixed(0)} MiB/s, ${(m.requests / m.seconds).toFixed(0)} req/s, ${((m.cpuSeconds / m.bytes) * 1024 * MIB).toFixed(2)} CPU-s/GiB, p99 ${m.p99Ms.toFixed(1)} ms, ${(m.peakBytes / MIB).toFixed(0)} MiB`,
+  );
+};
+const wanted = (scenario: string, name: string): boolean =>
+  only.every((word) => `${scenario} ${name}`.toLowerCase().includes(word.toLowerCase()));
+
+try {
+  for (const { scenario, folder, work } of UPLOADS) {
+    if (scenario === '1 × 1 GiB' && only.length === 0)
+      note({ scenario, name: 'raw write and flush (limit)', measured: await rawWrite(work.size) });
+    for (const contender of UPLOADERS)
+      if (wanted(scenario, contender.name)) note({ scenario, name: contender.name, measured: await measure(contender, folder, work) });
+  }
+  for (const parallel of [1, 16, 64])
+    for (const contender of PRESIGNERS) {
+      const scenario = `presign, ${parallel} at once`;
+      const count = scale(parallel === 1 ? 3000 : 12_000) / (contender.name.includes('PUT') ? 4 : 1);
+      if (wanted(scenario, contender.name))
+        note({
+          scenario,
+          name: contender.name,
+          measured: await measure(contender, tmpfs, { count: Math.ceil(count), parallel, size: 1024 }),
+        });
+    }
+} finally {
+  rmSync(disk, { recursive: true, force: true });
+  rmSync(tmpfs, { recursive: true, force: true });
+}
+if (only.length === 0 && !quick) {
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, ${Math.round(totalmem() / 1024 ** 3)} GiB, Node ${process.version}`;
+  mkdirSync(new URL('./results', import.meta.url), { recursive: true });
+  writeFileSync(
+    new URL('./results/latest.json', import.meta.url),
+    `${JSON.stringify({ machine, at: new Date().toISOString(), rows }, null, 2)}\n`,
+  );
+  writeFileSync(new URL('../docs/performance.md', import.meta.url), performancePage(rows, machine));
+}

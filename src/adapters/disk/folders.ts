@@ -1,0 +1,49 @@
+import { constants } from 'node:fs';
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+const FOLDER_MODE = 0o750;
+/** Only a cache: when it is full it starts afresh, at the price of some flushes. */
+const MAX_REMEMBERED = 50_000;
+
+/** Flushes a folder's entries to the disk: without it a power cut can take back a rename that had returned. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Folders below a root, made when they are first needed, and flushed into their parents. */
+export class Folders {
+  readonly #root: string;
+  readonly #durable = new Set<string>();
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /**
+   * Makes a folder and those above it. When it returns, none of them can be lost any more: also not one that somebody
+   * else made a moment ago and has not flushed yet.
+   */
+  async make(folder: string): Promise<void> {
+    if (this.#durable.has(folder)) return;
+    const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+    const above = first && first.length < this.#root.length ? first : this.#root;
+    const flushed: string[] = [];
+    for (let at = folder; at.length >= above.length && !this.#durable.has(at); at = dirname(at)) {
+      await syncFolder(dirname(at));
+      flushed.push(at);
+    }
+    if (this.#durable.size > MAX_REMEMBERED) this.#durable.clear();
+    for (const path of flushed) this.#durable.add(path);
+  }
+
+  /** To be called when a folder is gone, so that it is made again when it is needed again. */
+  forget(folder: string): void {
+    this.#durable.delete(folder);
+  }
+}

@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import { WindlassError } from '../../../errors.ts';
+import type { ObjectInfo } from '../../../ports/object-store.ts';
+import type { UnfinishedFile } from '../../disk/unfinished-file.ts';
+import { writeBatches } from '../../disk/write-batches.ts';
+
+/** What the bytes of an object were announced to be. */
+export interface Declared {
+  size: number;
+  contentType: string | null;
+  /** Lower-case hex, or null when nobody said. */
+  sha256: string | null;
+}
+
+type PutInPlace = (file: UnfinishedFile, contentType: string | null, sha256: string) => Promise<ObjectInfo>;
+
+/** Bytes on their way into the store: counted and hashed as they come, and not there until `commit` has returned. */
+export class IncomingObject {
+  readonly #file: UnfinishedFile;
+  readonly #declared: Declared;
+  readonly #place: PutInPlace;
+  readonly #hash = createHash('sha256');
+  #size = 0;
+
+  constructor(file: UnfinishedFile, declared: Declared, place: PutInPlace) {
+    this.#file = file;
+    this.#declared = declared;
+    this.#place = place;
+  }
+
+  /** Throws `too_large` as soon as there are more bytes than declared, `link_invalid` when there are fewer, `spool_full`. */
+  async receive(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.append(chunks);
+    if (this.#size < this.#declared.size) throw wrongSize('link_invalid', this.#declared.size, this.#size);
+  }
+
+  /** Adds bytes that others may follow. */
+  async append(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    await writeBatches(this.#file, chunks, (chunk) => {
+      this.#size += chunk.byteLength;
+      if (this.#size > this.#declared.size) throw wrongSize('too_large', this.#declared.size, this.#size);
+      this.#hash.update(chunk);
+    });
+  }
+
+  /** Puts the object in its place. Throws `digest_mismatch` when the bytes are not the declared ones. */
+  async commit(): Promise<ObjectInfo> {
+    const sha256 = this.#hash.digest('hex');
+    const { size, contentType, sha256: expected } = this.#declared;
+    if (this.#size !== size || (expected !== null && expected !== sha256)) {
+      throw new WindlassError('digest_mismatch', 'The bytes do not have the declared SHA-256.', { expected, actual: sha256 });
+    }
+    return this.#place(this.#file, contentType, sha256);
+  }
+
+  discard(): Promise<void> {
+    return this.#file.discard();
+  }
+}
+
+const wrongSize = (code: 'too_large' | 'link_invalid', expected: number, actual: number): WindlassError =>
+  code === 'too_large'
+    ? new WindlassError(code, `There are more bytes than the ${expected} that were announced.`, { limit: expected })
+    : new WindlassError(code, `There are fewer bytes than the ${expected} that were announced.`, { expected, actual });

@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { CLIENT_SETTINGS, SETTINGS, type Setting } from './settings.ts';
+
+type ValuesOf<Table> = { -readonly [K in keyof Table]: Table[K] extends Setting<infer T> ? T : never };
+type Values = ValuesOf<typeof SETTINGS>;
+
+/** All settings, validated, with the defaults that depend on others filled in. Frozen. */
+export interface Config extends Readonly<Omit<Values, 'SPOOL_DIR' | 'DIRECT_DIR' | 'NODE_NAME'>> {
+  readonly SPOOL_DIR: string;
+  readonly DIRECT_DIR: string;
+  readonly NODE_NAME: string;
+}
+
+/** What is wrong with the settings: one line per problem, each naming the variable. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(`wrong settings:\n${problems.map((line) => `  ${line}`).join('\n')}`);
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The text of a setting: the variable itself, or the contents of the file that NAME_FILE names. An empty text is unset. */
+function textOf(name: string, setting: Setting, environment: Environment): string | undefined {
+  const file = setting.secret ? environment[`${name}_FILE`] : undefined;
+  if (file && environment[name]) throw new Error(`${name} and ${name}_FILE are both set; keep one`);
+  const text = file ? readFileSync(file, 'utf8').trimEnd() : environment[name];
+  return text === '' ? undefined : text;
+}
+
+function valuesOf<Table extends Record<string, Setting>>(table: Table, environment: Environment): ValuesOf<Table> {
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries<Setting>(table)) {
+    try {
+      const result = setting.schema.safeParse(textOf(name, setting, environment) ?? setting.fallback);
+      if (result.success) values[name] = result.data;
+      else problems.push(`${name}: ${result.error.issues[0]?.message ?? 'is not valid'}`);
+    } catch (error) {
+      problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return values as ValuesOf<Table>;
+}
+
+/** Reads and validates the settings. Throws a ConfigError that names everything that is wrong, not only the first. */
+export function readConfig(environment: Environment): Config {
+  const config = withDerived(valuesOf(SETTINGS, environment));
+  const problems = contradictions(config);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return Object.freeze(config);
+}
+
+export type ClientConfig = Readonly<ValuesOf<typeof CLIENT_SETTINGS>>;
+
+/** The same for the settings of the commands that talk to a server from outside. */
+export function readClientConfig(environment: Environment): ClientConfig {
+  return Object.freeze(valuesOf(CLIENT_SETTINGS, environment));
+}
+
+function withDerived(values: Values): Config {
+  const dataDir = resolve(values.DATA_DIR);
+  return {
+    ...values,
+    DATA_DIR: dataDir,
+    SPOOL_DIR: resolve(values.SPOOL_DIR ?? join(dataDir, 'spool')),
+    DIRECT_DIR: resolve(values.DIRECT_DIR ?? join(dataDir, 'direct')),
+    NODE_NAME: values.NODE_NAME ?? 'local',
+  };
+}
+
+const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/;
+
+function contradictions(config: Config): string[] {
+  const problems: string[] = [];
+  if (!config.TOKENS_FILE && !LOOPBACK.test(config.HOST))
+    problems.push(
+      `HOST: ${config.HOST} can be reached from other machines, so TOKENS_FILE must be set (make a token with \`windlass token\`)`,
+    );
+  if (config.SPOOL_DIR === config.DIRECT_DIR) problems.push('SPOOL_DIR: must be another folder than DIRECT_DIR');
+  return problems;
+}
+
+/** The environment of this process with a `.env` file below it: the only place where process.env is read. */
+export function processEnvironment(): Environment {
+  try {
+    process.loadEnvFile('.env');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  }
+  return process.env;
+}

@@ -1,0 +1,82 @@
+import Koa, { type Context, type Middleware } from 'koa';
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import { WindlassError } from '../errors.ts';
+import type { Metrics } from '../metrics.ts';
+import type { TokenFile } from '../tokens.ts';
+import { authentication } from './middleware/authentication.ts';
+import { crossOrigin } from './middleware/cors.ts';
+import { errorAnswers } from './middleware/errors.ts';
+import { rateLimit } from './middleware/rate-limit.ts';
+import { requestContext } from './middleware/request-context.ts';
+import { openApiDocument } from './openapi.ts';
+import { loadPages, servePage } from './pages.ts';
+import type { Route } from './route.ts';
+import { routerOf } from './router.ts';
+
+export interface AppParts {
+  config: Config;
+  log: Logger;
+  metrics: Metrics;
+  newId: () => string;
+  tokens: TokenFile | null;
+  routes: readonly Route[];
+  /** Serves the signed links of the embedded store below /store; null when the store is elsewhere. */
+  storeEndpoint: Middleware | null;
+  version: string;
+  publicUrl: string;
+  /** Whether the process is being stopped: answers then close their connections. */
+  draining: () => boolean;
+}
+
+/** The HTTP application, from the outside in: request id and log, CORS, errors, pages and store links, token, rate, routes. */
+export function createApp({ config, log, metrics, newId, tokens, routes, storeEndpoint, version, publicUrl, draining }: AppParts): Koa {
+  const app = new Koa();
+  const origins = config.CORS_ORIGINS ?? ownOrigins(publicUrl);
+  const pages = loadPages(openApiDocument(routes, { version, serverUrl: publicUrl, tokens: tokens !== null }));
+  app.on('error', (error: unknown, ctx?: Context) =>
+    log.debug({ err: error, requestId: ctx?.state.requestId }, 'stream of an answer ended early'),
+  );
+
+  app.use(requestContext({ log, metrics, newId }));
+  app.use(crossOrigin(origins));
+  app.use(errorAnswers({ log, metrics, docsUrl: `${publicUrl}/docs/errors` }));
+  app.use(requireHost);
+  app.use(async (ctx, next) => {
+    if (draining()) ctx.set('Connection', 'close');
+    const page = pages.get(ctx.path);
+    if (page) servePage(ctx, page);
+    else await next();
+  });
+  if (storeEndpoint) app.use(below('/store', storeEndpoint));
+  app.use(authentication(tokens, { publicUrl, origins }));
+  app.use(rateLimit(config.RATE_LIMIT_PER_SECOND));
+  app.use(routerOf(routes, config));
+  app.use(() => {
+    throw new WindlassError('not_found', 'There is nothing at this address.');
+  });
+  return app;
+}
+
+/** localhost and 127.0.0.1 are the same server but two origins, and people open either. */
+function ownOrigins(publicUrl: string): string[] {
+  const { origin, hostname, port } = new URL(publicUrl);
+  return hostname === 'localhost' || hostname === '127.0.0.1' ? [`http://localhost:${port}`, `http://127.0.0.1:${port}`] : [origin];
+}
+
+/** RFC 9112, section 3.2. */
+const requireHost: Middleware = ({ req }, next) => {
+  if (req.headers.host === undefined && req.httpVersion === '1.1')
+    throw new WindlassError('invalid_request', 'The request has no Host header.', {
+      errors: [{ pointer: '/headers/host', detail: 'is missing' }],
+    });
+  return next();
+};
+
+const below =
+  (prefix: string, middleware: Middleware): Middleware =>
+  async (ctx, next) => {
+    if (ctx.path !== prefix && !ctx.path.startsWith(`${prefix}/`)) return next();
+    ctx.state.route = `${prefix}/{key}`;
+    await middleware(ctx, next);
+  };

@@ -1,0 +1,32 @@
+import type { UploadSnapshot } from '../core/upload.ts';
+
+const iso = (at: number): string => new Date(at).toISOString();
+const isoOrNull = (at: number | null): string | null => (at === null ? null : iso(at));
+
+/** An upload as clients see it. `baseUrl` is the public address of this server. */
+export function presentUpload(upload: UploadSnapshot, baseUrl: string) {
+  const { id, strategy, state, filename, contentType, size, sha256, location, resource, metadata, error, attempts } = upload;
+  return {
+    id,
+    strategy,
+    state,
+    filename,
+    contentType,
+    size,
+    sha256,
+    url: state === 'stored' ? `${baseUrl}/v1/uploads/${id}/content` : null,
+    location,
+    resource,
+    metadata,
+    error,
+    attempts,
+    history: upload.history.map((step) => ({ state: step.state, at: iso(step.at) })),
+    createdAt: iso(upload.createdAt),
+    updatedAt: iso(upload.updatedAt),
+    storedAt: isoOrNull(upload.storedAt),
+    expiresAt: isoOrNull(upload.expiresAt),
+  };
+}
+
+/** ETag of an upload's record (not of its content). */
+export const recordTag = (upload: UploadSnapshot): string => `"${upload.id}.${upload.version}"`;

@@ -1,0 +1,166 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { WindlassError } from './errors.ts';
+import type { DiskFile } from './ports/disk.ts';
+
+export { watchProgress } from './progress.ts';
+
+/** Bytes at the beginning of a file from which its type is recognised. */
+export const HEAD_BYTES = 4100;
+/** Written at once: few system calls, and at most twice as much memory for each upload. */
+const BATCH_BYTES = 1024 * 1024;
+/** Tiny chunks cost far more memory than their bytes. */
+const BATCH_CHUNKS = 512;
+
+export interface IngestOptions {
+  /** Largest size that is taken; one byte more is `too_large`. */
+  maxBytes: number;
+  /** What the body has to measure exactly; null when that was not declared. */
+  expectedSize: number | null;
+  /** Looks at the first HEAD_BYTES (or all bytes of a smaller file) as soon as they are there; a rejection ends the upload. */
+  inspect?: ((head: Uint8Array) => Promise<void>) | undefined;
+  /** Told how many bytes have just arrived. */
+  onBytes?: ((bytes: number) => void) | undefined;
+}
+
+export interface Ingested {
+  /** Bytes. */
+  size: number;
+  /** Lower-case hex. */
+  sha256: string;
+  head: Uint8Array;
+}
+
+/**
+ * Streams a body into a file in constant memory, hashing on the way. Resolves when every byte has been handed to the
+ * system (not: flushed); the caller commits. On any failure `body` is destroyed, and the file is left to the caller to
+ * discard: nothing is being written to it any more. Throws `too_large`, `invalid_request` (another size than declared),
+ * what `inspect` throws, what the file throws, and whatever `body` ends with.
+ */
+export function ingest(body: Readable, file: Pick<DiskFile, 'write'>, options: IngestOptions): Promise<Ingested> {
+  return new Ingest(body, file, options).run();
+}
+
+class Ingest {
+  readonly #body: Readable;
+  readonly #file: Pick<DiskFile, 'write'>;
+  readonly #options: IngestOptions;
+  readonly #hash: Hash = createHash('sha256');
+  #size = 0;
+  #batch: Buffer[] = [];
+  #batchBytes = 0;
+  #head: Buffer[] | null = [];
+  #inspection: Promise<Uint8Array> | null = null;
+  #writing: Promise<void> | null = null;
+  #ended = false;
+  #settled = false;
+  #resolve: (done: Ingested) => void = () => undefined;
+  #reject: (error: unknown) => void = () => undefined;
+
+  constructor(body: Readable, file: Pick<DiskFile, 'write'>, options: IngestOptions) {
+    this.#body = body;
+    this.#file = file;
+    this.#options = options;
+  }
+
+  run(): Promise<Ingested> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#body.on('error', this.#fail).on('close', this.#closed);
+      if (this.#body.destroyed) this.#closed();
+      else this.#body.on('end', this.#end).on('data', this.#data);
+    });
+  }
+
+  readonly #data = (chunk: Buffer): void => {
+    this.#size += chunk.length;
+    this.#options.onBytes?.(chunk.length);
+    const { maxBytes, expectedSize } = this.#options;
+    if (this.#size > maxBytes) this.#fail(tooLarge(maxBytes));
+    else if (expectedSize !== null && this.#size > expectedSize) this.#fail(wrongSize(expectedSize, this.#size));
+    else this.#take(chunk);
+  };
+
+  #take(chunk: Buffer): void {
+    this.#hash.update(chunk);
+    if (this.#head) this.#keepHead(chunk);
+    this.#batch.push(chunk);
+    this.#batchBytes += chunk.length;
+    if (!this.#full()) return;
+    if (this.#writing) this.#body.pause();
+    else this.#flush();
+  }
+
+  readonly #end = (): void => {
+    this.#ended = true;
+    const { expectedSize } = this.#options;
+    if (expectedSize !== null && this.#size < expectedSize) this.#fail(wrongSize(expectedSize, this.#size));
+    else if (!this.#writing) this.#flush();
+  };
+
+  readonly #closed = (): void => {
+    if (!this.#ended) this.#fail(this.#body.errored ?? new WindlassError('aborted', 'The body broke off.'));
+  };
+
+  #full(): boolean {
+    return this.#batchBytes >= BATCH_BYTES || this.#batch.length >= BATCH_CHUNKS;
+  }
+
+  #keepHead(chunk: Buffer): void {
+    this.#head?.push(chunk);
+    if (this.#size >= HEAD_BYTES) this.#inspect();
+  }
+
+  #inspect(): void {
+    const head = Buffer.concat(this.#head ?? []).subarray(0, HEAD_BYTES);
+    this.#head = null;
+    this.#inspection = (this.#options.inspect?.(head) ?? Promise.resolve()).then(() => head);
+    this.#inspection.catch(this.#fail);
+  }
+
+  /** Writes what has been gathered; then, if more has been gathered meanwhile, that, or ends. */
+  #flush(): void {
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#writing = batch.length > 0 ? this.#file.write(batch) : Promise.resolve();
+    this.#writing.then(this.#written, this.#fail);
+  }
+
+  readonly #written = (): void => {
+    this.#writing = null;
+    if (this.#settled) return;
+    if (this.#ended && this.#batch.length === 0) return void this.#finish();
+    if (this.#ended || this.#full()) this.#flush();
+    this.#body.resume();
+  };
+
+  async #finish(): Promise<void> {
+    if (!this.#inspection) this.#inspect();
+    const head = await this.#inspection?.catch(() => null);
+    if (!head || this.#settled) return;
+    this.#settled = true;
+    this.#detach();
+    this.#resolve({ size: this.#size, sha256: this.#hash.digest('hex'), head });
+  }
+
+  /** Rejects once the write under way has ended, so that the file can be discarded safely. */
+  readonly #fail = (error: unknown): void => {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#detach();
+    this.#batch = [];
+    this.#body.destroy();
+    Promise.allSettled([this.#writing]).then(() => this.#reject(error));
+  };
+
+  #detach(): void {
+    this.#body.off('data', this.#data).off('end', this.#end).off('close', this.#closed);
+  }
+}
+
+const tooLarge = (limit: number): WindlassError => new WindlassError('too_large', `The file is larger than ${limit} bytes.`, { limit });
+
+const wrongSize = (expected: number, actual: number): WindlassError =>
+  new WindlassError('invalid_request', `The body has ${actual < expected ? 'fewer' : 'more'} bytes than declared.`, { expected, actual });

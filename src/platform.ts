@@ -1,0 +1,39 @@
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import type { Metrics } from './metrics.ts';
+import type { Disk } from './ports/disk.ts';
+import type { IdempotencyRepository } from './ports/idempotency-repository.ts';
+import type { JobQueue } from './ports/job-queue.ts';
+import type { LeaseRepository } from './ports/lease-repository.ts';
+import type { ObjectStore } from './ports/object-store.ts';
+import type { Presigner } from './ports/presigner.ts';
+import type { ResourceRepository } from './ports/resource-repository.ts';
+import type { UploadEvents } from './ports/upload-events.ts';
+import type { UploadRepository } from './ports/upload-repository.ts';
+
+/** The parts that wire.ts chooses: one adapter for each port. */
+export interface Ports {
+  uploads: UploadRepository;
+  resources: ResourceRepository;
+  idempotency: IdempotencyRepository;
+  leases: LeaseRepository;
+  queue: JobQueue;
+  events: UploadEvents;
+  store: ObjectStore;
+  presigner: Presigner;
+  /** Accepted uploads that wait for the relay. */
+  spool: Disk;
+  /** Direct uploads. */
+  direct: Disk;
+}
+
+/** What everything above the ports works with. Classes take the part they need, as `Pick<Platform, …>`. */
+export interface Platform extends Ports {
+  config: Config;
+  log: Logger;
+  metrics: Metrics;
+  /** Epoch ms. */
+  clock: () => number;
+  /** UUIDv7. */
+  newId: () => string;
+}

@@ -1,0 +1,26 @@
+import type { Upload } from '../core/upload.ts';
+
+/**
+ * Which bytes a record still needs. Where a record could come to need them again (a failed upload is tried again while
+ * the reconciler looks) it owns them; bytes whose record says they are elsewhere are never guessed to be garbage.
+ */
+
+/** A spooled file is needed until its upload is stored, and kept for another try when it failed. */
+export const ownsSpooled = (upload: Upload): boolean => ['queued', 'relaying', 'failed'].includes(upload.state);
+
+export const ownsDirect = (upload: Upload): boolean => upload.state === 'stored' && upload.strategy === 'direct';
+
+/** A failed relay may be tried again and then finds its object; a failed completion is never repeated. */
+export function ownsObject({ state, strategy }: Upload): boolean {
+  if (state === 'failed') return strategy === 'relay';
+  return state !== 'deleted' && state !== 'expired';
+}
+
+/** Until completion; after that a link may still work, and removing what comes through it is worth it only once it cannot come again. */
+export function ownsStaged({ state, staging }: Upload, before: number): boolean {
+  if (state === 'pending' || state === 'verifying') return true;
+  return staging !== null && staging.linkExpiresAt >= before;
+}
+
+export const ownsMultipart = ({ state, staging }: Upload, multipartId: string): boolean =>
+  (state === 'pending' || state === 'verifying') && staging?.multipartId === multipartId;

@@ -1,0 +1,163 @@
+import type { OutboxMessage, Upload, UploadSnapshot } from '../core/upload.ts';
+import { codeOf } from '../errors.ts';
+import type { Platform } from '../platform.ts';
+
+type DispatcherParts = Pick<Platform, 'uploads' | 'queue' | 'events' | 'metrics' | 'log' | 'clock' | 'config'>;
+
+/** Uploads published at the same time, and those that may wait for that; what is beyond is left to the sweep. */
+const CONCURRENCY = 32;
+const MAX_WAITING = 5000;
+const PAGE = 100;
+/** Messages younger than this are most likely being published by whoever wrote them. Milliseconds. */
+const SWEEP_AGE_MS = 1500;
+const MAX_PAUSE_MS = 30_000;
+/** Records that a single sweep steps over because a message of theirs fails, before it gives up until the next one. */
+const MAX_STUCK = 1000;
+
+interface Waiting {
+  upload: UploadSnapshot;
+  messages: Map<string, OutboxMessage>;
+}
+
+/**
+ * Publishes the messages that changes of state left in their records, and takes out those that are published. At least
+ * once: a crash between the two publishes again. What cannot be published stays in the record, and the sweep tries
+ * again; while the broker is away only the sweep knocks, ever more slowly.
+ */
+export class Dispatcher {
+  readonly #parts: DispatcherParts;
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #running = new Map<string, Promise<boolean>>();
+  #queueUp = true;
+  #failedSweeps = 0;
+  #sweeping: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(parts: DispatcherParts) {
+    this.#parts = parts;
+    parts.metrics.dependencyUp.set({ dependency: 'queue' }, 1);
+  }
+
+  /** Publishes soon. Never throws and never blocks; messages of one upload are published one after the other. */
+  dispatch(upload: Upload): void {
+    if (this.#stopped || upload.outbox.length === 0) return;
+    const waiting = this.#waiting.get(upload.id);
+    if (waiting) {
+      for (const message of upload.outbox) waiting.messages.set(message.id, message);
+      return;
+    }
+    if (this.#waiting.size >= MAX_WAITING) return;
+    this.#waiting.set(upload.id, { upload, messages: new Map(upload.outbox.map((message) => [message.id, message])) });
+    this.#fill();
+  }
+
+  /** Looks for messages left behind, now and every OUTBOX_INTERVAL_SECONDS. */
+  start(): void {
+    this.#stopped = false;
+    this.#schedule(0);
+  }
+
+  /** Takes nothing new and resolves when everything under way is published or has failed. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    await this.#sweeping;
+    while (this.#running.size > 0) await Promise.all(this.#running.values());
+  }
+
+  /** Publishes what records still hold from before `before` (epoch ms). Resolves when all of it was tried once; never throws. */
+  async sweep(before = this.#parts.clock() - SWEEP_AGE_MS): Promise<void> {
+    const { uploads, log } = this.#parts;
+    const stuck = new Set<string>();
+    let knocked = this.#queueUp;
+    try {
+      while (stuck.size < MAX_STUCK) {
+        const page = (await uploads.undelivered(before, PAGE + stuck.size)).filter(({ id }) => !stuck.has(id));
+        if (page.length === 0) break;
+        // One job is enough to know whether the broker is back.
+        const knock = knocked ? -1 : page.findIndex(({ outbox }) => outbox.some(({ kind }) => kind === 'job'));
+        const batch = knock < 0 ? page : page.slice(knock, knock + 1);
+        const published = await Promise.all(batch.map((upload) => this.#publishAll(upload, [...upload.outbox], true)));
+        batch.forEach(({ id }, index) => {
+          if (!published[index]) stuck.add(id);
+        });
+        if (knock >= 0 || knocked) {
+          if (!this.#queueUp) break;
+          knocked = true;
+        }
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'could not look for undelivered messages');
+    }
+    this.#failedSweeps = this.#queueUp ? 0 : this.#failedSweeps + 1;
+  }
+
+  #schedule(ms: number): void {
+    this.#timer = setTimeout(async () => {
+      this.#sweeping = this.sweep();
+      await this.#sweeping;
+      if (!this.#stopped) this.#schedule(this.#pauseMs());
+    }, ms);
+  }
+
+  #pauseMs(): number {
+    const interval = this.#parts.config.OUTBOX_INTERVAL_SECONDS * 1000;
+    return Math.max(interval, Math.min(interval * 2 ** Math.min(this.#failedSweeps - 1, 10), MAX_PAUSE_MS));
+  }
+
+  #fill(): void {
+    for (const [id, { upload, messages }] of this.#waiting) {
+      if (this.#running.size >= CONCURRENCY) return;
+      if (this.#running.has(id)) continue;
+      this.#waiting.delete(id);
+      const run = this.#publishAll(upload, [...messages.values()], false).finally(() => {
+        this.#running.delete(id);
+        this.#fill();
+      });
+      this.#running.set(id, run);
+    }
+  }
+
+  /** True when every message was published and taken out. Jobs go first: nobody but the sweep would make up for one. */
+  async #publishAll(upload: UploadSnapshot, messages: OutboxMessage[], knock: boolean): Promise<boolean> {
+    const jobs = messages.filter(({ kind }) => kind === 'job');
+    const events = messages.filter(({ kind }) => kind === 'event');
+    const published: string[] = [];
+    for (const message of [...jobs, ...events]) if (await this.#publish(upload, message, knock)) published.push(message.id);
+    if (published.length === 0) return messages.length === 0;
+    try {
+      await this.#parts.uploads.removeMessages(upload.id, published);
+    } catch (error) {
+      this.#parts.log.warn({ err: error, uploadId: upload.id }, 'published messages could not be taken out; they will be published again');
+      return false;
+    }
+    return published.length === messages.length;
+  }
+
+  async #publish(upload: UploadSnapshot, message: OutboxMessage, knock: boolean): Promise<boolean> {
+    const { queue, events, log } = this.#parts;
+    try {
+      if (message.kind === 'event') {
+        await events.publish({ id: message.id, type: message.type, at: message.at, upload: message.upload });
+        return true;
+      }
+      if (!this.#queueUp && !knock) return false;
+      await queue.publish({ id: message.id, kind: message.job, uploadId: upload.id, trace: upload.trace });
+      this.#sawQueue(true);
+      return true;
+    } catch (error) {
+      if (message.kind === 'job' && codeOf(error) === 'queue_unavailable') this.#sawQueue(false, error);
+      else log.warn({ err: error, uploadId: upload.id, kind: message.kind }, 'a message could not be published; it stays in its record');
+      return false;
+    }
+  }
+
+  #sawQueue(up: boolean, error?: unknown): void {
+    if (up === this.#queueUp) return;
+    this.#queueUp = up;
+    this.#parts.metrics.dependencyUp.set({ dependency: 'queue' }, up ? 1 : 0);
+    if (up) this.#parts.log.info('the queue is back');
+    else this.#parts.log.warn({ err: error }, 'the queue is away; jobs wait in their records');
+  }
+}

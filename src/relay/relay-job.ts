@@ -1,0 +1,191 @@
+import { backoffMs } from '../core/backoff.ts';
+import { keyOf } from '../core/keys.ts';
+import { transition, type Upload, type UploadFields, type UploadState } from '../core/upload.ts';
+import { codeOf } from '../errors.ts';
+import { whileLeased } from '../leased.ts';
+import type { Ledger } from '../ledger.ts';
+import type { Platform } from '../platform.ts';
+import type { Delivery, Job, Settlement } from '../ports/job-queue.ts';
+import type { ObjectInfo, ObjectSource } from '../ports/object-store.ts';
+import { mayPass, notThere, SpoolError, uploadErrorOf } from './failure.ts';
+
+type RelayParts = Pick<Platform, 'uploads' | 'store' | 'spool' | 'config' | 'metrics' | 'log' | 'clock' | 'newId'> & { ledger: Ledger };
+
+const STAGES = ['put', 'verify', 'commit'] as const;
+type Stage = (typeof STAGES)[number];
+
+const DONE: Settlement = { outcome: 'done' };
+
+/**
+ * Brings one accepted upload from the spool to the object store. The job may arrive twice, late, or in two workers at
+ * once: the key is fixed by the upload's id, whoever works holds the record's lease, and only the holder can commit.
+ */
+export class RelayJob {
+  readonly #parts: RelayParts;
+
+  constructor(parts: RelayParts) {
+    this.#parts = parts;
+    for (const stage of STAGES) parts.metrics.jobDuration.zero({ stage });
+  }
+
+  /** Throws `repository_unavailable` when nothing can be known about the upload; the job then has to come again. */
+  async run(job: Job, { signal }: Pick<Delivery, 'signal'>): Promise<Settlement> {
+    for (;;) {
+      const upload = await this.#parts.uploads.find(job.uploadId);
+      if (!upload) return DONE;
+      const settled = await this.#settleWithoutWork(upload);
+      if (settled) return settled;
+      const leased = await this.#takeLease(upload);
+      if (leased?.state === 'failed') return { outcome: 'dead', reason: leased.error?.code ?? 'failed' };
+      if (leased) return this.#relay(leased, signal);
+    }
+  }
+
+  /** The settlement where there is nothing to do, or not yet, or not here; null where the lease can be taken. */
+  async #settleWithoutWork(upload: Upload): Promise<Settlement | null> {
+    const { config, clock } = this.#parts;
+    if (upload.state === 'stored') await this.#cleanSpool(upload);
+    if (upload.state !== 'queued' && upload.state !== 'relaying') return DONE;
+    const now = clock();
+    if (upload.lease && upload.lease.expiresAt > now) return { outcome: 'retry', delayMs: upload.lease.expiresAt - now + 100 };
+    // Another server's spool cannot be read from here. Whoever can gets the job in time; it costs the upload no attempt.
+    if (upload.spool && upload.spool.node !== config.NODE_NAME) return { outcome: 'retry', delayMs: config.LEASE_SECONDS * 1000 };
+    return null;
+  }
+
+  /**
+   * The upload with our lease; null when somebody else changed it first. An upload whose tries are used up, because each
+   * of them took its worker down, becomes `failed` instead.
+   */
+  #takeLease(upload: Upload): Promise<Upload | null> {
+    const { ledger, config, clock, newId } = this.#parts;
+    if (upload.attempts >= config.JOB_ATTEMPTS) {
+      const error = upload.error ?? { code: 'internal', detail: `The worker was lost in each of ${upload.attempts} tries.` };
+      return ledger.transition(upload, 'failed', { error });
+    }
+    const lease = { token: newId(), expiresAt: clock() + config.LEASE_SECONDS * 1000 };
+    return ledger.transition(upload, 'relaying', { lease, attempts: upload.attempts + 1 });
+  }
+
+  async #relay(upload: Upload, signal: AbortSignal): Promise<Settlement> {
+    try {
+      const info = await whileLeased(this.#parts, upload, (leased) => this.#transfer(upload, leased), signal);
+      return await this.#commit(upload, info);
+    } catch (error) {
+      return this.#fail(upload, error, signal);
+    }
+  }
+
+  async #transfer(upload: Upload, signal: AbortSignal): Promise<ObjectInfo> {
+    const { store } = this.#parts;
+    const key = keyOf('files', upload.tenant, upload.id);
+    const reading = this.#sourceOf(upload);
+    await reading.check();
+    try {
+      await this.#timed('put', () => store.put(key, reading.source, signal));
+    } catch (error) {
+      // The store may have wrapped what was wrong with the spool into an error of its own.
+      throw reading.broken() ?? error;
+    }
+    const info = await this.#timed('verify', () => store.head(key));
+    if (info?.size !== upload.size) throw notThere();
+    return info;
+  }
+
+  #sourceOf(upload: Upload): { source: ObjectSource; check: () => Promise<void>; broken: () => SpoolError | null } {
+    const { spool } = this.#parts;
+    const { size, contentType, sha256 } = upload;
+    const key = upload.spool?.key;
+    if (!key || !sha256) throw new SpoolError('The record names no spooled bytes.');
+    let broken: SpoolError | null = null;
+    const missing = (detail: string): SpoolError => {
+      broken = new SpoolError(detail);
+      return broken;
+    };
+    const open: ObjectSource['open'] = async (range) => {
+      const bytes = await spool.read(key, range);
+      if (!bytes) throw missing('The accepted bytes are no longer in the spool.');
+      return bytes;
+    };
+    const check = async (): Promise<void> => {
+      const entry = await spool.stat(key);
+      if (!entry) throw missing('The accepted bytes are no longer in the spool.');
+      if (entry.size !== size) throw missing('The file in the spool does not have the size that was accepted.');
+    };
+    return { source: { size, contentType, sha256, open }, check, broken: () => broken };
+  }
+
+  async #commit(upload: Upload, { key }: ObjectInfo): Promise<Settlement> {
+    const { store } = this.#parts;
+    const location = { store: store.name, bucket: store.bucket, key, node: null };
+    const stored = await this.#timed('commit', () => this.#moveOn(upload, 'stored', { location, error: null }));
+    if (!stored) return this.#takenOver(upload);
+    await this.#cleanSpool(stored);
+    return DONE;
+  }
+
+  async #fail(upload: Upload, cause: unknown, signal: AbortSignal): Promise<Settlement> {
+    const { config, log } = this.#parts;
+    const { id: uploadId, attempts } = upload;
+    const error = uploadErrorOf(cause);
+    if (signal.aborted) {
+      // The worker is being stopped, or its queue gave the job to another: no fault of the upload.
+      const released = await this.#moveOn(upload, 'queued', { attempts: attempts - 1 });
+      return released ? { outcome: 'retry', delayMs: 0 } : this.#takenOver(upload);
+    }
+    log.warn({ err: cause, uploadId, attempts, requestId: upload.trace.requestId }, 'an attempt to relay an upload failed');
+    if (!mayPass(cause) || attempts >= config.JOB_ATTEMPTS) {
+      const failed = await this.#moveOn(upload, 'failed', { error });
+      return failed ? { outcome: 'dead', reason: error.code } : this.#takenOver(upload);
+    }
+    const queued = await this.#moveOn(upload, 'queued', { error });
+    return queued ? { outcome: 'retry', delayMs: backoffMs(attempts, config) } : this.#takenOver(upload);
+  }
+
+  /**
+   * Changes the state if the lease still is ours; null if it is not. The record may have been amended meanwhile (linked
+   * to a resource, say): that raises its version, but takes nothing from whoever holds the lease.
+   */
+  async #moveOn(upload: Upload, to: UploadState, fields: UploadFields): Promise<Upload | null> {
+    let ours = true;
+    try {
+      const changed = await this.#parts.ledger.update(upload.id, (current, now) => {
+        ours = current.state === 'relaying' && current.lease?.token === upload.lease?.token;
+        return ours ? transition(current, to, fields, now) : null;
+      });
+      return ours ? changed : null;
+    } catch (error) {
+      if (codeOf(error) === 'not_found') return null;
+      throw error;
+    }
+  }
+
+  /** Somebody else has the upload, and with it the object and the spooled file. Only what belongs to nobody is removed. */
+  async #takenOver(upload: Upload): Promise<Settlement> {
+    const { uploads, store, log } = this.#parts;
+    const current = await uploads.find(upload.id);
+    log.info({ uploadId: upload.id, state: current?.state ?? 'purged' }, 'an upload was taken over or deleted while it was relayed');
+    if (!current || current.state === 'deleted') await store.remove(keyOf('files', upload.tenant, upload.id));
+    // Also where the commit went through although its answer was lost.
+    if (current?.state === 'stored') await this.#cleanSpool(current);
+    return DONE;
+  }
+
+  async #cleanSpool({ id: uploadId, spool }: Upload): Promise<void> {
+    if (spool?.node !== this.#parts.config.NODE_NAME) return;
+    try {
+      await this.#parts.spool.remove(spool.key);
+    } catch (error) {
+      this.#parts.log.warn({ err: error, uploadId }, 'a relayed file could not be removed from the spool; the reconciler will do it');
+    }
+  }
+
+  async #timed<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
+    const stop = this.#parts.metrics.jobDuration.startTimer({ stage });
+    try {
+      return await work();
+    } finally {
+      stop();
+    }
+  }
+}

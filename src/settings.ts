@@ -1,0 +1,179 @@
+import { z } from 'zod';
+
+/** One setting: its environment variable, what it means, and the schema that its text has to meet. */
+export interface Setting<T = unknown> {
+  schema: z.ZodType<T>;
+  about: string;
+  /** Shown in the docs; undefined means unset. */
+  fallback: string | undefined;
+  secret: boolean;
+}
+
+const setting = <T>(schema: z.ZodType<T>, about: string, fallback?: string): Setting<T> => ({ schema, about, fallback, secret: false });
+const secret = (about: string): Setting<string | undefined> => ({
+  schema: z.string().min(16, 'must have at least 16 characters').optional(),
+  about,
+  fallback: undefined,
+  secret: true,
+});
+
+const whole = (min: number, max = Number.MAX_SAFE_INTEGER): z.ZodType<number> =>
+  z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .refine((n) => n >= min && n <= max, {
+      message: max === Number.MAX_SAFE_INTEGER ? `must be at least ${min}` : `must be from ${min} to ${max}`,
+    });
+
+const SIZE_UNITS: Record<string, number> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
+/** Bytes, as a number or with a binary unit: 500, 64KiB, 100MiB, 5GiB, 1TiB. */
+const bytes = (min = 0, max = Number.MAX_SAFE_INTEGER): z.ZodType<number> =>
+  z
+    .string()
+    .regex(/^\d+(?:\s*[kmgt](?:i?b)?)?$/i, 'must be a number of bytes, such as 1048576 or 100MiB')
+    .transform((text) => Number.parseInt(text, 10) * (SIZE_UNITS[(/[kmgt]/i.exec(text)?.[0] ?? '').toLowerCase()] ?? 1))
+    .refine((n) => Number.isSafeInteger(n) && n >= min && n <= max, { message: `must be from ${min} to ${max} bytes` });
+
+const url = (): z.ZodType<string> =>
+  z
+    .url({ protocol: /^https?$/, message: 'must be an http or https address' })
+    .refine((text) => !/[?#]/.test(text), { message: 'must have no query and no fragment' })
+    .transform((text) => text.replace(/\/+$/, ''));
+
+const list = (item: RegExp, message: string): z.ZodType<string[]> =>
+  z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((part) => part.trim())
+        .filter(Boolean),
+    )
+    .refine((items) => items.every((one) => item.test(one)), { message });
+
+const flag = (): z.ZodType<boolean> => z.enum(['true', 'false'], { message: 'must be true or false' }).transform((text) => text === 'true');
+const MEDIA_RANGE = /^[a-z0-9!#$&^_.+-]+\/(?:\*|[a-z0-9!#$&^_.+-]+)$/i;
+const ORIGIN = /^(?:\*|https?:\/\/[^/\s?#]+)$/;
+
+/** Every setting that Windlass reads. docs/settings.md is generated from this table. */
+export const SETTINGS = {
+  PORT: setting(whole(0, 65535), 'Port of the API, the console and the embedded store. 0 takes any free one.', '8080'),
+  OPS_PORT: setting(whole(0, 65535), 'Port of metrics and health. Never make it public. 0 takes any free one.', '9090'),
+  HOST: setting(z.string().min(1), 'Address to listen on. Anything wider than loopback needs TOKENS_FILE.', '127.0.0.1'),
+  DATA_DIR: setting(
+    z.string().min(1),
+    'Folder for everything the embedded parts keep: database, store, spool, direct files, the key that signs links.',
+    './data',
+  ),
+  SPOOL_DIR: setting(z.string().min(1).optional(), 'Folder where relayed uploads wait. Default: spool in DATA_DIR.'),
+  DIRECT_DIR: setting(z.string().min(1).optional(), 'Folder for direct uploads. Default: direct in DATA_DIR.'),
+  PUBLIC_URL: setting(
+    url().optional(),
+    'Address that clients reach this server by; links are made for it. Default: http://localhost:PORT.',
+  ),
+  TOKENS_FILE: setting(
+    z.string().min(1).optional(),
+    'File with the hashes of service tokens, written by `windlass token`; read again when it changes. Without it no token is asked for, and the server listens on loopback only.',
+  ),
+  LOG_LEVEL: setting(
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    'Least severe log line that is written.',
+    'info',
+  ),
+  NODE_NAME: setting(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/, 'must be a host name')
+      .optional(),
+    'Name of this server in records. Must stay the same for the same disk. Default: local.',
+  ),
+
+  MAX_UPLOAD_BYTES: setting(bytes(1, 5 * 1024 ** 4), 'Largest file that is taken.', '50GiB'),
+  MAX_JSON_BYTES: setting(
+    bytes(1024, 16 * 1024 ** 2),
+    'Largest JSON body that is taken. The list of 10,000 parts takes most of the default.',
+    '1MiB',
+  ),
+  ALLOWED_TYPES: setting(
+    list(MEDIA_RANGE, 'must be media types such as image/png or image/*, separated by commas').optional(),
+    'Media types that are taken, separated by commas; image/* takes all images. Default: all.',
+  ),
+  MAX_UPLOADS_IN_FLIGHT: setting(whole(1), 'Bodies received at the same time; one more is answered 503 with Retry-After.', '1000'),
+  UPLOAD_IDLE_SECONDS: setting(whole(1, 3600), 'How long a body may pause before it is given up.', '30'),
+  MIN_UPLOAD_BYTES_PER_SECOND: setting(
+    bytes(0),
+    'Slowest average rate of a body, looked at after the first UPLOAD_IDLE_SECONDS. 0 turns it off.',
+    '256',
+  ),
+  MIN_FREE_BYTES: setting(bytes(0), 'Free space that the disks keep: below it uploads are answered 507.', '1GiB'),
+  RATE_LIMIT_PER_SECOND: setting(
+    whole(0),
+    'Requests that one tenant may make each second, with bursts of twice as many. 0 turns it off.',
+    '0',
+  ),
+  CORS_ORIGINS: setting(
+    list(ORIGIN, 'must be origins such as https://app.example.com, or *').optional(),
+    'Origins whose pages may use the API and the store links, separated by commas. Default: none but the own.',
+  ),
+
+  LINK_TTL_SECONDS: setting(whole(1, 7 * 86400), 'How long a signed link works.', '900'),
+  PENDING_TTL_SECONDS: setting(
+    whole(1, 30 * 86400),
+    'How long a presigned upload may stay incomplete; fresh links can be asked for until then.',
+    '86400',
+  ),
+  SINGLE_PART_BYTES: setting(
+    bytes(1, 5 * 1024 ** 3),
+    'Largest presigned upload that is sent in one request; larger ones are sent in parts.',
+    '100MiB',
+  ),
+  PART_BYTES: setting(
+    bytes(5 * 1024 ** 2, 5 * 1024 ** 3),
+    'Size of a part; raised for files that would have more than 10,000 parts.',
+    '64MiB',
+  ),
+  COMPLETE_WAIT_SECONDS: setting(whole(0, 60), 'How long a completion is waited for before it is answered 202.', '5'),
+  LINK_SECRET: secret('Key that signs the links of the embedded store. Default: made at the first start and kept in DATA_DIR.'),
+
+  WORKER_CONCURRENCY: setting(whole(1, 256), 'Jobs that one worker carries out at once.', '4'),
+  JOB_ATTEMPTS: setting(whole(1, 100), 'Tries before a job is given up.', '12'),
+  RETRY_BASE_SECONDS: setting(
+    whole(0, 3600),
+    'Pause after the first failure; doubled with each further one, up to RETRY_MAX_SECONDS.',
+    '1',
+  ),
+  RETRY_MAX_SECONDS: setting(whole(1, 86400), 'Longest pause between two tries.', '600'),
+  LEASE_SECONDS: setting(whole(1, 3600), 'How long a worker that has died keeps its job.', '30'),
+  OUTBOX_INTERVAL_SECONDS: setting(whole(1, 3600), 'How often messages left behind are looked for.', '5'),
+
+  RECONCILE_INTERVAL_SECONDS: setting(whole(0, 86400), 'How often the reconciler runs. 0 leaves it to `windlass reconcile`.', '300'),
+  ORPHAN_GRACE_SECONDS: setting(whole(0, 30 * 86400), 'Age from which bytes without a record are removed.', '3600'),
+  RECORD_RETENTION_SECONDS: setting(whole(0), 'How long records of deleted and expired uploads are kept.', '604800'),
+  FAILED_RETENTION_SECONDS: setting(whole(0), 'How long failed uploads, and the spooled bytes a new try would need, are kept.', '2592000'),
+  SHUTDOWN_GRACE_SECONDS: setting(whole(0, 86400), 'How long uploads and jobs in flight may take to finish after SIGTERM.', '25'),
+  SHUTDOWN_DELAY_SECONDS: setting(whole(0, 300), 'How long requests are still taken after SIGTERM, while load balancers notice.', '0'),
+  METRICS_TENANT_LABEL: setting(flag(), 'Adds the tenant as a label to upload metrics. Only with few tenants.', 'false'),
+} as const satisfies Record<string, Setting>;
+
+export type SettingName = keyof typeof SETTINGS;
+
+/** The settings of the commands that talk to a server from outside (upload, list, get…). */
+export const CLIENT_SETTINGS = {
+  WINDLASS_URL: setting(
+    url().refine((text) => !new URL(text).username, { message: 'must have no user name; tokens go into WINDLASS_TOKEN' }),
+    'Address of the server that the command line talks to.',
+    'http://localhost:8080',
+  ),
+  WINDLASS_TOKEN: {
+    ...secret('Token that the command line sends, made by `windlass token`. A server without TOKENS_FILE asks for none.'),
+    schema: z
+      .string()
+      .regex(/^[A-Za-z0-9._~+/-]{16,512}=*$/, 'is not a token: one line of 16 to 512 letters, digits and . _ ~ + / -')
+      .optional(),
+  },
+  XDG_STATE_HOME: setting(
+    z.string().startsWith('/', 'must be an absolute path').optional(),
+    'Folder below which the command line remembers interrupted uploads, in windlass/. Default: ~/.local/state.',
+  ),
+} as const satisfies Record<string, Setting>;

@@ -1,0 +1,19 @@
+import type { Upload } from '../core/upload.ts';
+import type { Platform } from '../platform.ts';
+
+/**
+ * Removes every byte that an upload has anywhere: spool, direct file, object, staged object, open multipart upload.
+ * Idempotent. What a client still writes to staging with a valid link is left to the reconciler.
+ */
+export async function removeBytes({ spool, direct, store }: Pick<Platform, 'spool' | 'direct' | 'store'>, upload: Upload): Promise<void> {
+  if (upload.spool) await spool.remove(upload.spool.key);
+  if (upload.location) await (upload.location.node === null ? store.remove(upload.location.key) : direct.remove(upload.location.key));
+  if (upload.staging) await removeStaging({ store }, upload);
+}
+
+/** Removes what a client uploaded for a presigned upload. */
+export async function removeStaging({ store }: Pick<Platform, 'store'>, { staging }: Upload): Promise<void> {
+  if (!staging) return;
+  if (staging.multipartId) await store.abortMultipart(staging.key, staging.multipartId);
+  await store.remove(staging.key);
+}

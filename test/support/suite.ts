@@ -1,0 +1,24 @@
+import { afterAll, beforeAll } from '@jest/globals';
+import { ApiClient } from './api-client.ts';
+import { type RunningServer, type ServerOptions, type Settings, startServer } from './server.ts';
+
+export interface Suite {
+  server: RunningServer;
+  api: ApiClient;
+}
+
+/** One server for all tests of a file. Afterwards the file fails if the server met an error it did not expect, or did not stop cleanly. */
+export function useServer(settings: Settings = {}, options: ServerOptions = {}): Suite {
+  const suite = {} as Suite;
+  beforeAll(async () => {
+    suite.server = await startServer(settings, options);
+    suite.api = new ApiClient(suite.server.url);
+  });
+  afterAll(async () => {
+    await using server = suite.server;
+    await server.stop();
+    const unexpected = server.log().filter(({ level }) => level === 'error' || level === 'fatal');
+    if (unexpected.length > 0) throw new Error(`the server logged errors:\n${unexpected.map((line) => JSON.stringify(line)).join('\n')}`);
+  });
+  return suite;
+}

@@ -1,0 +1,107 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { isTenant, isUploadId, type KeyArea, keyOf, parseKey } from '../../../src/core/keys.ts';
+
+const area = fc.constantFrom<KeyArea[]>('files', 'staging', 'spool');
+const tenant = fc.stringMatching(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
+const uploadId = fc.uuid({ version: 7 });
+const validKey = fc.tuple(area, tenant, uploadId).map(([a, t, id]) => keyOf(a, t, id));
+
+/** Pieces that break out of folders, patterns or addresses, mixed with well-formed ones. */
+const hostilePiece = fc.constantFrom(
+  '..',
+  '.',
+  '/',
+  '\\',
+  '\0',
+  '%2e%2e',
+  '%2F',
+  '\n',
+  ' ',
+  '*',
+  '~',
+  '$',
+  '\u202e',
+  'ａ',
+  'A',
+  '-',
+  'acme',
+  '',
+);
+const hostile = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.array(hostilePiece, { maxLength: 6 }).map((pieces) => pieces.join('')),
+  fc.tuple(tenant, hostilePiece).map((pieces) => pieces.join('')),
+  fc.tuple(hostilePiece, uploadId).map((pieces) => pieces.join('')),
+  fc.tuple(uploadId, hostilePiece).map((pieces) => pieces.join('')),
+  uploadId.map((id) => id.toUpperCase()),
+  fc.uuid({ version: 4 }),
+);
+const SAFE_KEY = /^(?:files|staging|spool)\/[a-z0-9-]{1,64}\/[0-9a-f]{2}\/[0-9a-f-]{36}$/;
+
+describe('keys', () => {
+  test('name area, tenant, the end of the id, and the id', () => {
+    expect(keyOf('spool', 'acme', '01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99')).toBe('spool/acme/99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99');
+  });
+
+  test('parseKey is the inverse of keyOf', () => {
+    fc.assert(
+      fc.property(area, tenant, uploadId, (a, t, id) => {
+        expect(parseKey(keyOf(a, t, id))).toEqual({ area: a, tenant: t, id });
+      }),
+    );
+  });
+
+  test('keyOf is the inverse of parseKey: a key with one character changed is another valid key or none', () => {
+    fc.assert(
+      fc.property(validKey, fc.nat(), fc.oneof(hostilePiece, fc.string({ unit: 'binary', maxLength: 2 })), (key, position, piece) => {
+        const i = position % (key.length + 1);
+        const changed = key.slice(0, i) + piece + key.slice(i + 1);
+        const parsed = parseKey(changed);
+        if (parsed) expect(keyOf(parsed.area, parsed.tenant, parsed.id)).toBe(changed);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('whatever is asked for, a key has four safe parts or is refused', () => {
+    fc.assert(
+      fc.property(area, fc.oneof(tenant, hostile), fc.oneof(uploadId, hostile), (a, t, id) => {
+        if (isTenant(t) && isUploadId(id)) expect(keyOf(a, t, id)).toMatch(SAFE_KEY);
+        else expect(() => keyOf(a, t, id)).toThrow(RangeError);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('text that keyOf did not make is no key', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(hostile, tenant, uploadId, area), { maxLength: 6 }), (pieces) => {
+        const text = pieces.join('/');
+        const parsed = parseKey(text);
+        if (parsed) expect(keyOf(parsed.area, parsed.tenant, parsed.id)).toBe(text);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test.each([['..'], ['a/b'], ['a\\b'], ['-a'], ['a-'], ['A'], ['a.b'], ['a\n'], ['a\0'], [''], ['a'.repeat(65)]])(
+    '%j is no tenant',
+    (text) => {
+      expect(isTenant(text)).toBe(false);
+    },
+  );
+
+  test.each([
+    ['files/acme/99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99/'],
+    ['/files/acme/99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99'],
+    ['files/acme/98/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99'],
+    ['files/../99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99'],
+    ['other/acme/99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99'],
+    ['files/acme/99/01993e6c-7d1e-4c3a-9b0a-3f5d2c1b0a99'],
+    ['files/acme/99/01993E6C-7d1e-7c3a-9b0a-3f5d2c1b0a99'],
+    ['files/acme/99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99\n'],
+  ])('%j is no key', (text) => {
+    expect(parseKey(text)).toBeNull();
+  });
+});

@@ -1,0 +1,248 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { PassThrough, Readable } from 'node:stream';
+import { describe, expect, jest, test } from '@jest/globals';
+import fc from 'fast-check';
+import { HEAD_BYTES, ingest, watchProgress } from '../../src/ingest.ts';
+
+const MIB = 1024 * 1024;
+const code = (name: string) => expect.objectContaining({ code: name });
+
+/** Keeps what is written; each write waits until it is let go, if `held`. */
+class MemoryFile {
+  readonly written: Buffer[] = [];
+  largest = 0;
+  writes = 0;
+  open = 0;
+  readonly #gate: Promise<void>;
+
+  constructor(gate: Promise<void> = Promise.resolve()) {
+    this.#gate = gate;
+  }
+
+  async write(chunks: readonly Uint8Array[]): Promise<void> {
+    this.open += 1;
+    this.writes += 1;
+    const bytes = Buffer.concat(chunks);
+    this.largest = Math.max(this.largest, bytes.length);
+    await this.#gate;
+    this.written.push(bytes);
+    this.open -= 1;
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.written);
+  }
+}
+
+const anySize = { maxBytes: Number.MAX_SAFE_INTEGER, expectedSize: null };
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+test('whatever the chunks, the file has the bytes, their digest and their beginning', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 3000 }), { maxLength: 40 }), async (chunks) => {
+      const bytes = Buffer.concat(chunks);
+      const file = new MemoryFile();
+      const done = await ingest(Readable.from(chunks.map((chunk) => Buffer.from(chunk))), file, anySize);
+      expect(file.bytes.equals(bytes)).toBe(true);
+      expect(done).toEqual({ size: bytes.length, sha256: sha256(bytes), head: bytes.subarray(0, HEAD_BYTES) });
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('many chunks are written at once, a mebibyte at most, and tiny ones do not pile up', async () => {
+  const file = new MemoryFile();
+  await ingest(Readable.from(Array.from({ length: 64 }, () => randomBytes(64 * 1024))), file, anySize);
+  expect(file.writes).toBe(4);
+  expect(file.largest).toBe(MIB);
+  const tiny = new MemoryFile();
+  await ingest(Readable.from(Array.from({ length: 2000 }, () => Buffer.from('x'))), tiny, anySize);
+  expect(tiny.largest).toBeLessThanOrEqual(512);
+});
+
+test('a slow disk stops the reading: two batches are in memory, not the body', async () => {
+  const { promise: gate, resolve: release } = Promise.withResolvers<void>();
+  const body = new PassThrough({ highWaterMark: 1024 });
+  const file = new MemoryFile(gate);
+  const done = ingest(body, file, anySize);
+  const chunk = randomBytes(64 * 1024);
+  let sent = 0;
+  while (sent < 100 && body.write(chunk)) {
+    sent += 1;
+    await new Promise(setImmediate);
+  }
+  await new Promise(setImmediate);
+  expect(body.isPaused()).toBe(true);
+  expect(sent * chunk.length).toBeLessThanOrEqual(2 * MIB + chunk.length);
+  body.end();
+  release();
+  const { size } = await done;
+  expect(size).toBe(file.bytes.length);
+});
+
+describe('a body that is refused', () => {
+  test('is refused with the first byte too many, however much would follow', async () => {
+    const long = Readable.from(Array.from({ length: 1000 }, () => Buffer.alloc(1000)));
+    await expect(ingest(long, new MemoryFile(), { ...anySize, maxBytes: 4999 })).rejects.toEqual(code('too_large'));
+    expect(long.destroyed).toBe(true);
+  });
+
+  test('of exactly the limit is not', async () => {
+    await expect(ingest(Readable.from([Buffer.alloc(10)]), new MemoryFile(), { maxBytes: 10, expectedSize: 10 })).resolves.toMatchObject({
+      size: 10,
+    });
+  });
+
+  test.each([9, 11])('when it was declared to have 10 bytes and has %i', async (size) => {
+    const outcome = ingest(Readable.from([Buffer.alloc(size)]), new MemoryFile(), { ...anySize, expectedSize: 10 });
+    await expect(outcome).rejects.toEqual(code('invalid_request'));
+  });
+
+  test('as soon as its beginning is known', async () => {
+    const body = new PassThrough();
+    const heads: number[] = [];
+    const inspect = async (head: Uint8Array): Promise<void> => {
+      heads.push(head.length);
+      throw Object.assign(new Error('no'), { code: 'content_mismatch' });
+    };
+    const outcome = ingest(body, new MemoryFile(), { ...anySize, inspect });
+    body.write(Buffer.alloc(5000));
+    await expect(outcome).rejects.toEqual(code('content_mismatch'));
+    expect(heads).toEqual([HEAD_BYTES]);
+    expect(body.destroyed).toBe(true);
+  });
+
+  test('shorter than a beginning is looked at too', async () => {
+    const inspect = async (head: Uint8Array): Promise<void> => {
+      throw Object.assign(new Error('no'), { code: `${head.length} bytes` });
+    };
+    await expect(ingest(Readable.from([Buffer.alloc(3)]), new MemoryFile(), { ...anySize, inspect })).rejects.toEqual(code('3 bytes'));
+  });
+
+  test('rejects only when nothing is being written any more', async () => {
+    const { promise: gate, resolve: release } = Promise.withResolvers<void>();
+    const file = new MemoryFile(gate);
+    const body = new PassThrough();
+    const outcome = ingest(body, file, { ...anySize, maxBytes: MIB });
+    const openAtEnd = outcome.catch(() => file.open);
+    body.write(Buffer.alloc(MIB));
+    body.write(Buffer.alloc(1));
+    await once(body, 'close');
+    expect(file.open).toBe(1);
+    release();
+    expect(await openAtEnd).toBe(0);
+  });
+
+  test('by the disk', async () => {
+    const body = new PassThrough();
+    const write = async (): Promise<void> => {
+      throw Object.assign(new Error('full'), { code: 'spool_full' });
+    };
+    const outcome = ingest(body, { write }, anySize);
+    body.end('x');
+    await expect(outcome).rejects.toEqual(code('spool_full'));
+  });
+
+  test('by its client, who went away', async () => {
+    const body = new PassThrough();
+    const outcome = ingest(body, new MemoryFile(), anySize);
+    body.write('x');
+    body.destroy();
+    await expect(outcome).rejects.toEqual(code('aborted'));
+  });
+});
+
+describe('progress', () => {
+  /** Time that moves only when it is told to; the timers that look at it too. */
+  const withTime = async (work: (advance: (ms: number) => Promise<void>, clock: () => number) => Promise<void>): Promise<void> => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+    try {
+      await work((ms) => jest.advanceTimersByTimeAsync(ms), Date.now);
+    } finally {
+      jest.useRealTimers();
+    }
+  };
+  const settle = (): Promise<void> => new Promise(setImmediate);
+
+  test('passes the bytes on unchanged', async () => {
+    const bytes = randomBytes(3 * MIB);
+    const source = Readable.from(Array.from({ length: 48 }, (_, at) => bytes.subarray(at * 65_536, (at + 1) * 65_536)));
+    const watched = watchProgress(source, { idleMs: 1000, minBytesPerSecond: 1 });
+    expect(Buffer.concat(await watched.toArray()).equals(bytes)).toBe(true);
+  });
+
+  test('a body that pauses too long is given up', () =>
+    withTime(async (advance, clock) => {
+      const source = new PassThrough();
+      const watched = watchProgress(source, { idleMs: 1000, minBytesPerSecond: 0, clock });
+      const failure = once(watched.resume(), 'error');
+      source.write('x');
+      await settle();
+      await advance(900);
+      source.write('x');
+      await settle();
+      await advance(900);
+      expect(watched.destroyed).toBe(false);
+      await advance(600);
+      expect(await failure).toEqual([code('upload_timeout')]);
+      expect(source.destroyed).toBe(false);
+    }));
+
+  test('a body that trickles is given up after the first idle time, one of the least rate is not', () =>
+    withTime(async (advance, clock) => {
+      for (const [bytes, survives] of [
+        [9, false],
+        [11, true],
+      ] as const) {
+        const source = new PassThrough();
+        const watched = watchProgress(source, { idleMs: 1000, minBytesPerSecond: 100, clock }).on('error', () => undefined);
+        watched.resume();
+        for (let step = 0; step < 20; step += 1) {
+          source.write(Buffer.alloc(bytes));
+          await settle();
+          await advance(100);
+        }
+        expect(!watched.destroyed).toBe(survives);
+        watched.destroy();
+      }
+    }));
+
+  test('time in which nobody reads is not held against the client', () =>
+    withTime(async (advance, clock) => {
+      const source = new PassThrough();
+      const watched = watchProgress(source, { idleMs: 1000, minBytesPerSecond: 1000, clock });
+      watched.on('error', () => undefined).on('data', () => undefined);
+      await settle();
+      watched.pause();
+      source.write(Buffer.alloc(300 * 1024));
+      source.write(Buffer.alloc(300 * 1024));
+      await settle();
+      await advance(60_000);
+      expect(watched.destroyed).toBe(false);
+      watched.destroy();
+    }));
+
+  test('a client that goes away ends it as aborted, also before anybody reads', async () => {
+    const source = new PassThrough();
+    const watched = watchProgress(source, { idleMs: 1000, minBytesPerSecond: 0 });
+    source.destroy(Object.assign(new Error('reset'), { code: 'ECONNRESET' }));
+    expect(await once(watched, 'error')).toEqual([code('aborted')]);
+    const late = watchProgress(source, { idleMs: 1000, minBytesPerSecond: 0 });
+    expect(await once(late.resume(), 'error')).toEqual([code('aborted')]);
+  });
+
+  test('destroying it leaves the source paused, so that the rest can still be drained', async () => {
+    const source = new PassThrough();
+    const watched = watchProgress(source, { idleMs: 1000, minBytesPerSecond: 0 });
+    watched.resume();
+    source.write('x');
+    await once(watched, 'data');
+    watched.destroy();
+    await once(watched, 'close');
+    source.write('rest');
+    source.end();
+    expect(source.isPaused()).toBe(true);
+    expect(Buffer.concat(await source.toArray()).toString()).toBe('rest');
+  });
+});
