@@ -1,7 +1,15 @@
 import { byId, setText } from './dom.js';
 
+/** The question before this one: the browser tells of its end a moment after the dialog is gone. */
+let before = Promise.resolve();
+
 /** Asks before something that cannot be undone. Resolves with whether it was confirmed; Escape means no. */
-export function confirmed({ title, text, yes }) {
+export function confirmed(question) {
+  before = before.then(() => ask(question));
+  return before;
+}
+
+function ask({ title, text, yes }) {
   const dialog = byId('confirm');
   setText(byId('confirm-title'), title);
   setText(byId('confirm-text'), text);
