@@ -1,4 +1,4 @@
-import { isFinal, type Upload, type UploadSnapshot } from './core/upload.ts';
+import { isFinal, type Upload, type UploadView, viewOf } from './core/upload.ts';
 import type { Platform } from './platform.ts';
 
 type WatchParts = Pick<Platform, 'uploads' | 'events'>;
@@ -22,8 +22,8 @@ export async function* watchUpload(
   { uploads, events }: WatchParts,
   id: string,
   { afterVersion = 0, signal, pollMs = POLL_MS }: WatchOptions = {},
-): AsyncGenerator<UploadSnapshot, void, undefined> {
-  const arrived = new Map<number, UploadSnapshot>();
+): AsyncGenerator<UploadView, void, undefined> {
+  const arrived = new Map<number, UploadView>();
   const bell = new Bell(signal);
   const unsubscribe = events.subscribe(({ upload }) => {
     if (upload.id !== id) return;
@@ -37,9 +37,9 @@ export async function* watchUpload(
   });
   try {
     for (;;) {
-      if (record) arrived.set(record.version, withoutOutbox(record));
+      if (record) arrived.set(record.version, viewOf(record));
       for (const version of [...arrived.keys()].sort((a, b) => a - b)) {
-        const upload = arrived.get(version) as UploadSnapshot;
+        const upload = arrived.get(version) as UploadView;
         arrived.delete(version);
         if (version > known) {
           known = version;
@@ -65,10 +65,10 @@ export async function waitUntilFinal(
   parts: WatchParts,
   id: string,
   { ms, signal, pollMs }: { ms: number; signal?: AbortSignal; pollMs?: number },
-): Promise<UploadSnapshot | null> {
+): Promise<UploadView | null> {
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(), ms);
-  let newest: UploadSnapshot | null = null;
+  let newest: UploadView | null = null;
   try {
     const ended = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
     for await (const upload of watchUpload(parts, id, { signal: ended, ...(pollMs === undefined ? {} : { pollMs }) })) newest = upload;
@@ -76,10 +76,6 @@ export async function waitUntilFinal(
     clearTimeout(timer);
   }
   return newest;
-}
-
-function withoutOutbox({ outbox: _, ...snapshot }: Upload): UploadSnapshot {
-  return snapshot;
 }
 
 /** Lets one waiter sleep until it is rung, aborted or the time is over. A ring while nobody waits is kept. */

@@ -31,7 +31,7 @@ function checkDatabase({ leases, uploads, newId, clock }: Parts): Promise<Findin
 function checkQueue({ queue }: Parts): Promise<Finding> {
   return checked('queue', 'Check the queue.', async () => {
     const { ready, delayed, leased, dead } = await queue.depth();
-    const detail = `${ready} ready, ${delayed} delayed, ${leased} being worked on, ${dead} given up`;
+    const detail = `${ready} ready, ${delayed} delayed, ${leased === null ? '' : `${leased} being worked on, `}${dead} given up`;
     return dead > 0
       ? warning('queue', detail, 'See why (windlass list --state failed), then try again: windlass redrive --all')
       : ok('queue', detail);

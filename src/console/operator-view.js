@@ -83,7 +83,7 @@ function figures({ ready, leased, delayed, dead, outboxMessages, outboxOldestAt,
   const age = (iso) => (iso ? `, oldest ${formatDuration((now - Date.parse(iso)) / 1000)}` : '');
   const rows = [
     ['Waiting', `${ready}${age(queuedOldestAt)}`],
-    ['Running', leased],
+    ['Running', leased ?? 'not known'],
     ['Between tries', delayed],
     ['Given up', dead],
     ['Unpublished messages', `${outboxMessages}${age(outboxOldestAt)}`],

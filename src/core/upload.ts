@@ -82,7 +82,7 @@ export type JobKind = 'relay' | 'complete';
 /** A message that a change of state leaves behind, to be published by the dispatcher and then taken out. */
 export type OutboxMessage =
   | { id: string; kind: 'job'; job: JobKind; at: number }
-  | { id: string; kind: 'event'; type: `upload.${UploadState}`; at: number; upload: UploadSnapshot };
+  | { id: string; kind: 'event'; type: `upload.${UploadState}`; at: number; upload: UploadView };
 
 /** Everything about an upload except its undelivered messages. All times are epoch ms. */
 export interface UploadSnapshot {
@@ -119,6 +119,16 @@ export interface UploadSnapshot {
   /** SHA-256 of the request that made it, when that carried an Idempotency-Key. */
   fingerprint: string | null;
   trace: Trace;
+}
+
+/** What others may be told of an upload: all but how the platform works on it. */
+export type UploadView = Omit<UploadSnapshot, 'resourceRevision' | 'spool' | 'staging' | 'lease' | 'fingerprint' | 'trace'>;
+
+export function viewOf(upload: UploadSnapshot): UploadView {
+  const { id, tenant, strategy, state, version, filename, contentType, size, sha256, location, resource, metadata } = upload;
+  const { error, attempts, createdAt, updatedAt, storedAt, expiresAt, history } = upload;
+  const facts = { id, tenant, strategy, state, version, filename, contentType, size, sha256, location, resource, metadata };
+  return { ...facts, error, attempts, createdAt, updatedAt, storedAt, expiresAt, history };
 }
 
 export interface Upload extends UploadSnapshot {
@@ -223,6 +233,6 @@ const HISTORY_LENGTH = 50;
 function messagesFor(upload: UploadSnapshot, job: JobKind | undefined, { now, newId }: Now): OutboxMessage[] {
   const messages: OutboxMessage[] = [];
   if (job) messages.push({ id: newId(), kind: 'job', job, at: now });
-  if (upload.state !== 'pending') messages.push({ id: newId(), kind: 'event', type: `upload.${upload.state}`, at: now, upload });
+  if (upload.state !== 'pending') messages.push({ id: newId(), kind: 'event', type: `upload.${upload.state}`, at: now, upload: viewOf(upload) });
   return messages;
 }

@@ -1,10 +1,10 @@
-import type { UploadSnapshot } from '../core/upload.ts';
+import type { UploadView } from '../core/upload.ts';
 
 const iso = (at: number): string => new Date(at).toISOString();
 const isoOrNull = (at: number | null): string | null => (at === null ? null : iso(at));
 
 /** An upload as clients see it. `baseUrl` is the public address of this server. */
-export function presentUpload(upload: UploadSnapshot, baseUrl: string) {
+export function presentUpload(upload: UploadView, baseUrl: string) {
   const { id, strategy, state, filename, contentType, size, sha256, location, resource, metadata, error, attempts } = upload;
   return {
     id,
@@ -29,4 +29,4 @@ export function presentUpload(upload: UploadSnapshot, baseUrl: string) {
 }
 
 /** ETag of an upload's record (not of its content). */
-export const recordTag = (upload: UploadSnapshot): string => `"${upload.id}.${upload.version}"`;
+export const recordTag = (upload: UploadView): string => `"${upload.id}.${upload.version}"`;

@@ -28,7 +28,8 @@ export interface Consumer {
 export interface QueueDepth {
   ready: number;
   delayed: number;
-  leased: number;
+  /** Null where the broker does not tell. */
+  leased: number | null;
   dead: number;
 }
 

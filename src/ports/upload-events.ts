@@ -1,4 +1,4 @@
-import type { UploadSnapshot, UploadState } from '../core/upload.ts';
+import type { UploadView, UploadState } from '../core/upload.ts';
 
 export interface UploadEvent {
   /** Id of the outbox message; the same event may arrive more than once. */
@@ -7,7 +7,7 @@ export interface UploadEvent {
   /** Epoch ms. */
   at: number;
   /** The upload as the change left it. */
-  upload: UploadSnapshot;
+  upload: UploadView;
 }
 
 /** Changes of uploads, told to whoever waits. A hint: events may be late, doubled or missing, so listeners also read the record. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { Upload, UploadSnapshot } from '../../src/core/upload.ts';
+import type { Upload, UploadView } from '../../src/core/upload.ts';
 import { waitUntilFinal, watchUpload } from '../../src/watch.ts';
 import { acceptDirect, acceptRelay, openTestPlatform, type TestPlatform } from '../support/platform.ts';
 
@@ -15,18 +15,18 @@ const tell = async ({ outbox: _, ...upload }: Upload): Promise<void> =>
 const lease = { token: 'a', expiresAt: Date.now() + 60_000 };
 const relaying = async (upload: Upload) => (await bench.ledger.transition(upload, 'relaying', { lease })) as Upload;
 const failed = async (upload: Upload) => (await bench.ledger.transition(upload, 'failed')) as Upload;
-const labels = (seen: UploadSnapshot[]) => seen.map(({ version, state }) => `${version} ${state}`);
+const labels = (seen: UploadView[]) => seen.map(({ version, state }) => `${version} ${state}`);
 /** Longer than any of these tests may take. */
 const NEVER = 20_000;
 
 test('tells the state as it is, then each change, and ends with the final one', async () => {
   const upload = await acceptRelay(bench, BYTES);
   const watch = watchUpload(bench.platform, upload.id, { pollMs: NEVER });
-  const seen = [(await watch.next()).value as UploadSnapshot];
+  const seen = [(await watch.next()).value as UploadView];
   const next = watch.next();
   const second = await relaying(upload);
   await tell(second);
-  seen.push((await next).value as UploadSnapshot);
+  seen.push((await next).value as UploadView);
   await tell(await failed(second));
   for await (const change of watch) seen.push(change);
   expect(labels(seen)).toEqual(['1 queued', '2 relaying', '3 failed']);

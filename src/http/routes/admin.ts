@@ -105,7 +105,7 @@ const readQueue = ({ uploads, queue }: AdminRouteParts): Route =>
         schema: z.object({
           ready: z.int().meta({ description: 'Jobs that wait for a worker.' }),
           delayed: z.int().meta({ description: 'Jobs that pause before their next try.' }),
-          leased: z.int().meta({ description: 'Jobs being carried out.' }),
+          leased: z.int().nullable().meta({ description: 'Jobs being carried out; null where the queue does not tell.' }),
           dead: z.int().meta({ description: 'Jobs that were given up.' }),
           outboxMessages: z.int().meta({ description: 'Messages written but not yet published.' }),
           outboxOldestAt: z.iso.datetime().nullable(),

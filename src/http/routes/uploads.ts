@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import type { Context } from 'koa';
 import { z } from 'zod';
-import { isFinal, STATES, STRATEGIES, type Upload, type UploadSnapshot } from '../../core/upload.ts';
+import { isFinal, STATES, STRATEGIES, type Upload, type UploadView } from '../../core/upload.ts';
 import { WindlassError } from '../../errors.ts';
 import type { Platform } from '../../platform.ts';
 import type { Deletion } from '../../strategies/deletion.ts';
@@ -83,7 +83,7 @@ const getUpload = (parts: UploadRouteParts): Route =>
     },
     errors: ['precondition_failed'],
     async handle({ ctx, params: { id }, principal }) {
-      let upload: UploadSnapshot = await findUpload(parts.uploads, principal.tenant, id);
+      let upload: UploadView = await findUpload(parts.uploads, principal.tenant, id);
       const seconds = waitOf(ctx);
       if (seconds !== null) {
         upload = await waited(ctx, parts, upload, seconds);
@@ -94,7 +94,7 @@ const getUpload = (parts: UploadRouteParts): Route =>
     },
   });
 
-function fresh(ctx: Context, upload: UploadSnapshot, publicUrl: string): Reply {
+function fresh(ctx: Context, upload: UploadView, publicUrl: string): Reply {
   const etag = recordTag(upload);
   ctx.set('ETag', etag);
   const verdict = evaluatePreconditions(ctx.headers, { etag, modifiedAt: upload.updatedAt });
@@ -109,7 +109,7 @@ function waitOf(ctx: Context): number | null {
   return match ? Math.min(Number(match[1]), MAX_WAIT_SECONDS) : null;
 }
 
-async function waited(ctx: Context, parts: UploadRouteParts, upload: UploadSnapshot, seconds: number): Promise<UploadSnapshot> {
+async function waited(ctx: Context, parts: UploadRouteParts, upload: UploadView, seconds: number): Promise<UploadView> {
   const gone = new AbortController();
   ctx.res.once('close', () => gone.abort());
   const signal = AbortSignal.any([gone.signal, parts.stopping]);
