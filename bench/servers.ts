@@ -89,7 +89,7 @@ function readText(path: string): string {
 
 export const windlass: StartServer = (folder) =>
   start('windlass', folder, (port, data) => ({
-    argv: [process.execPath, here('../src/main.ts'), 'all'],
+    argv: [process.execPath, '--max-semi-space-size=2', here('../bin/windlass.js'), 'all'],
     env: { PORT: String(port), OPS_PORT: '0', DATA_DIR: data, LOG_LEVEL: 'warn', MIN_FREE_BYTES: '0' },
   }));
 

@@ -7,8 +7,11 @@ export { watchProgress } from './progress.ts';
 
 /** Bytes at the beginning of a file from which its type is recognised. */
 export const HEAD_BYTES = 4100;
-/** Written at once: few system calls, and at most twice as much memory for each upload. */
-const BATCH_BYTES = 1024 * 1024;
+/** Written at once where few uploads are under way: few system calls, and at most twice as much memory for each. */
+const MAX_BATCH_BYTES = 1024 * 1024;
+const MIN_BATCH_BYTES = 64 * 1024;
+/** What all uploads of this process may gather together, in about; slow ones fill their batches, too. */
+const ALL_BATCHES_BYTES = 16 * 1024 * 1024;
 /** Tiny chunks cost far more memory than their bytes. */
 const BATCH_CHUNKS = 512;
 
@@ -42,6 +45,7 @@ export function ingest(body: Readable, file: Pick<DiskFile, 'write'>, options: I
 }
 
 class Ingest {
+  static #running = 0;
   readonly #body: Readable;
   readonly #file: Pick<DiskFile, 'write'>;
   readonly #options: IngestOptions;
@@ -64,12 +68,16 @@ class Ingest {
   }
 
   run(): Promise<Ingested> {
-    return new Promise((resolve, reject) => {
+    Ingest.#running += 1;
+    const ended = new Promise<Ingested>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
       this.#body.on('error', this.#fail).on('close', this.#closed);
       if (this.#body.destroyed) this.#closed();
       else this.#body.on('end', this.#end).on('data', this.#data);
+    });
+    return ended.finally(() => {
+      Ingest.#running -= 1;
     });
   }
 
@@ -104,7 +112,8 @@ class Ingest {
   };
 
   #full(): boolean {
-    return this.#batchBytes >= BATCH_BYTES || this.#batch.length >= BATCH_CHUNKS;
+    const share = Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / Ingest.#running));
+    return this.#batchBytes >= share || this.#batch.length >= BATCH_CHUNKS;
   }
 
   #keepHead(chunk: Buffer): void {

@@ -233,6 +233,7 @@ const HISTORY_LENGTH = 50;
 function messagesFor(upload: UploadSnapshot, job: JobKind | undefined, { now, newId }: Now): OutboxMessage[] {
   const messages: OutboxMessage[] = [];
   if (job) messages.push({ id: newId(), kind: 'job', job, at: now });
-  if (upload.state !== 'pending') messages.push({ id: newId(), kind: 'event', type: `upload.${upload.state}`, at: now, upload: viewOf(upload) });
+  if (upload.state !== 'pending')
+    messages.push({ id: newId(), kind: 'event', type: `upload.${upload.state}`, at: now, upload: viewOf(upload) });
   return messages;
 }

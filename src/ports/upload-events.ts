@@ -1,4 +1,4 @@
-import type { UploadView, UploadState } from '../core/upload.ts';
+import type { UploadState, UploadView } from '../core/upload.ts';
 
 export interface UploadEvent {
   /** Id of the outbox message; the same event may arrive more than once. */

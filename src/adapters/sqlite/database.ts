@@ -89,7 +89,7 @@ export class Database {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./thread.ts', import.meta.url), {
+    const worker = new Worker(new URL('./thread-entry.js', import.meta.url), {
       workerData: { file: this.#file, options: this.#options },
       execArgv: [],
     });

@@ -9,8 +9,9 @@ import type { ProgressLimits } from '../../progress.ts';
 import { validate } from '../validation.ts';
 import { openBody } from './body.ts';
 import { FIELD_NAMES, invalid, type UploadFieldValues, uploadFields } from './fields.ts';
+import { FormSplitter } from './form-splitter.ts';
 import { type Intake, requireAllowed, type TakenFile, takeFile } from './intake.ts';
-import { PartTypeWatch } from './part-type.ts';
+import { PartHeads } from './part-heads.ts';
 
 const FILE_PART = 'file';
 const MAX_NAME_BYTES = 64;
@@ -71,8 +72,9 @@ class FormReader {
   readonly #announced: FormAnnouncement;
   readonly #intake: Intake;
   readonly #limits: FormLimits;
-  readonly #partType: PartTypeWatch;
+  readonly #heads: PartHeads;
   readonly #fields = new Map<string, string>();
+  #splitter: FormSplitter | null = null;
   #taking: Promise<TakenForm> | null = null;
   #bodyBytes = 0;
   #fileBytes = 0;
@@ -88,7 +90,7 @@ class FormReader {
       },
     };
     this.#limits = limits;
-    this.#partType = new PartTypeWatch(announced.boundary);
+    this.#heads = new PartHeads(announced.boundary);
   }
 
   /** Rejects with the first thing that is wrong; by then nothing is left of the file. */
@@ -102,6 +104,7 @@ class FormReader {
       return await Promise.race([failed, this.#taking]);
     } catch (error) {
       body.destroy();
+      this.#splitter?.destroy();
       const taken = await this.#taking?.catch(() => null);
       await taken?.file.discard();
       throw error;
@@ -131,19 +134,26 @@ class FormReader {
       },
       defParamCharset: 'utf8',
       streamHandler: (request: Readable, parser: Writable) => {
-        this.#listen(parser);
-        request.pipe(parser);
+        const { boundary } = this.#announced;
+        this.#splitter = new FormSplitter({ parser, boundary, heads: this.#heads, onError: (error) => this.#fail(malformed(error)) });
+        this.#listen(parser, this.#splitter);
+        request.pipe(this.#splitter);
       },
     };
     return multer(options as unknown as multer.Options);
   }
 
-  #listen(parser: Writable): void {
+  #listen(parser: Writable, splitter: FormSplitter): void {
     const tooMany = (what: string) => (): void => this.#fail(invalid('', `has too many ${what}`));
     parser.on('error', (error: unknown) => this.#fail(fromParser(error)));
     parser.on('fieldsLimit', tooMany('fields')).on('filesLimit', tooMany('files: one is taken')).on('partsLimit', tooMany('parts'));
     parser.on('field', (name: string | undefined, value: string, info: FieldInfo) => this.#keepField(name, value, info));
-    parser.on('file', (name: string | undefined, _stream: Readable, info: FileInfo) => this.#checkPart(name, info));
+    parser.on('file', (name: string | undefined, rest: Readable, info: FileInfo) => {
+      splitter.confirmFile();
+      // The parser comes to its end only when what it takes for the file has been read.
+      rest.resume();
+      this.#checkPart(name, info);
+    });
   }
 
   #keepField(name: string | undefined, value: string, info: FieldInfo): void {
@@ -171,7 +181,7 @@ class FormReader {
 
   readonly #take = (
     _request: unknown,
-    file: { originalname: string; mimetype: string; stream: Readable },
+    file: { originalname: string; mimetype: string },
     done: (error: unknown, info?: object) => void,
   ): void => {
     this.#taking = this.#takeFile(file);
@@ -184,9 +194,11 @@ class FormReader {
     );
   };
 
-  async #takeFile({ originalname, mimetype, stream }: { originalname: string; mimetype: string; stream: Readable }): Promise<TakenForm> {
+  async #takeFile({ originalname, mimetype }: { originalname: string; mimetype: string }): Promise<TakenForm> {
+    const stream = this.#splitter?.file;
+    if (!stream) throw new Error('the parser found a file before it was given a form');
     const fields = validate(uploadFields, Object.fromEntries(this.#fields));
-    const contentType = mimetype === 'text/plain' && !this.#partType.declaresType(FILE_PART) ? OCTET_STREAM : mimetype;
+    const contentType = mimetype === 'text/plain' && !this.#heads.declaresType(FILE_PART) ? OCTET_STREAM : mimetype;
     requireAllowed(contentType, this.#limits.allowedTypes);
     const claim = { contentType, size: null, sizeHint: this.#announced.length, sha256: fields.sha256 ?? null };
     const taken = await takeFile(() => stream, this.#intake, claim).catch((error: unknown) =>
@@ -197,7 +209,6 @@ class FormReader {
 
   #watch(chunk: Buffer): void {
     this.#bodyBytes += chunk.length;
-    if (!this.#taking) this.#partType.see(chunk);
     if (this.#bodyBytes - this.#fileBytes <= formOverhead(this.#limits.fieldBytes)) return;
     const limit = formOverhead(this.#limits.fieldBytes);
     this.#fail(new WindlassError('too_large', `The form has more than ${limit} bytes beside its file.`, { limit }));
