@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Upload } from './core/upload.ts';
+import { codeOf } from './errors.ts';
 import type { Platform } from './platform.ts';
 import { findOrphans, ORPHAN_SOURCES } from './reconcile/orphans.ts';
 import { inBatches, scanUploads } from './reconcile/paging.ts';
 import { abandonedBefore } from './reconcile/sweep-unfinished.ts';
 
-type AuditParts = Pick<Platform, 'uploads' | 'spool' | 'direct' | 'store' | 'config' | 'clock'>;
+type AuditParts = Pick<Platform, 'uploads' | 'spool' | 'direct' | 'disks' | 'store' | 'config' | 'clock'>;
 
 export interface AuditOptions {
   /** What is younger is still in motion and no problem. */
@@ -15,7 +16,7 @@ export interface AuditOptions {
 }
 
 interface AuditProblem {
-  kind: 'missing_bytes' | 'size_mismatch' | 'digest_mismatch' | 'orphan' | 'foreign' | 'undelivered' | 'stuck';
+  kind: 'missing_bytes' | 'unreachable' | 'size_mismatch' | 'digest_mismatch' | 'orphan' | 'foreign' | 'undelivered' | 'stuck';
   /** Id of the upload, or the key of bytes that belong to none. */
   subject: string;
   detail: string;
@@ -88,24 +89,34 @@ interface Bytes {
   read(): Promise<AsyncIterable<Uint8Array> | null>;
 }
 
-/** Where the bytes of an acknowledged upload must be; null where none are promised, or where they are on another server's disk. */
-function bytesOf({ spool, direct, store, config }: AuditParts, { state, strategy, location, spool: spooled }: Upload): Bytes | null {
+/** Where the bytes of an acknowledged upload must be; null where none are promised. */
+function bytesOf({ disks, store }: AuditParts, { state, strategy, location, spool: spooled }: Upload): Bytes | null {
   if (state === 'stored' && location) {
     const { key, node } = location;
     if (node === null)
       return { where: `${location.store} ${key}`, size: async () => (await store.head(key))?.size ?? null, read: () => store.read(key) };
-    if (node !== config.NODE_NAME) return null;
-    return { where: `disk ${key}`, size: async () => (await direct.stat(key))?.size ?? null, read: () => direct.read(key) };
+    const disk = disks.directOf(node);
+    return { where: `disk of ${node} ${key}`, size: async () => (await disk.stat(key))?.size ?? null, read: () => disk.read(key) };
   }
   if (strategy !== 'relay' || !['queued', 'relaying', 'failed'].includes(state)) return null;
-  if (!spooled || spooled.node !== config.NODE_NAME) return null;
-  const { key } = spooled;
-  return { where: `spool ${key}`, size: async () => (await spool.stat(key))?.size ?? null, read: () => spool.read(key) };
+  if (!spooled) return null;
+  const { node, key } = spooled;
+  const disk = disks.spoolOf(node);
+  return { where: `spool of ${node} ${key}`, size: async () => (await disk.stat(key))?.size ?? null, read: () => disk.read(key) };
 }
 
 async function bytesProblem(parts: AuditParts, upload: Upload, { hash }: AuditOptions, report: AuditReport): Promise<AuditProblem | null> {
   const bytes = bytesOf(parts, upload);
   if (!bytes) return null;
+  try {
+    return await problemWith(bytes, upload, hash, report);
+  } catch (error) {
+    if (codeOf(error) !== 'node_unavailable') throw error;
+    return { kind: 'unreachable', subject: upload.id, detail: `${bytes.where}: that server does not answer` };
+  }
+}
+
+async function problemWith(bytes: Bytes, upload: Upload, hash: boolean, report: AuditReport): Promise<AuditProblem | null> {
   const problem = (kind: AuditProblem['kind'], detail: string): AuditProblem => ({
     kind,
     subject: upload.id,

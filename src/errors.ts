@@ -193,6 +193,12 @@ export const ERRORS = {
     'The database did not answer, or not in time.',
     'Repeat the request after `Retry-After` seconds, with an Idempotency-Key.',
   ),
+  node_unavailable: entry(
+    503,
+    'Server unavailable',
+    'The file is on the disk of another server, which does not answer.',
+    'Repeat the request after `Retry-After` seconds. It keeps failing until that server, or its volume, is back.',
+  ),
   queue_unavailable: entry(
     503,
     'Queue unavailable',

@@ -5,6 +5,8 @@ import type { Disk } from './ports/disk.ts';
 import type { IdempotencyRepository } from './ports/idempotency-repository.ts';
 import type { JobQueue } from './ports/job-queue.ts';
 import type { LeaseRepository } from './ports/lease-repository.ts';
+import type { NodeDisks } from './ports/node-disks.ts';
+import type { NodeRepository } from './ports/node-repository.ts';
 import type { ObjectStore } from './ports/object-store.ts';
 import type { Presigner } from './ports/presigner.ts';
 import type { ResourceRepository } from './ports/resource-repository.ts';
@@ -21,10 +23,13 @@ export interface Ports {
   events: UploadEvents;
   store: ObjectStore;
   presigner: Presigner;
-  /** Accepted uploads that wait for the relay. */
+  /** Accepted uploads that wait for the relay, on this server. */
   spool: Disk;
-  /** Direct uploads. */
+  /** Direct uploads on this server. */
   direct: Disk;
+  /** The same of every server, as far as others may use them. */
+  disks: NodeDisks;
+  nodes: NodeRepository;
 }
 
 /** What everything above the ports works with. Classes take the part they need, as `Pick<Platform, …>`. */

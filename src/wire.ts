@@ -4,12 +4,14 @@ import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { LocalDisk } from './adapters/disk/local-disk.ts';
 import { EmbeddedJobQueue } from './adapters/job-queue/embedded/queue.ts';
+import { ServersDisks } from './adapters/node-disks/node-disks.ts';
 import { storeEndpoint } from './adapters/object-store/disk/http.ts';
 import { DiskPresigner } from './adapters/object-store/disk/links.ts';
 import { loadOrCreateSecret } from './adapters/object-store/disk/secret.ts';
 import { DiskObjectStore } from './adapters/object-store/disk/store.ts';
 import { SqliteIdempotencyRepository } from './adapters/records/sqlite/idempotency.ts';
 import { SqliteLeaseRepository } from './adapters/records/sqlite/leases.ts';
+import { SqliteNodeRepository } from './adapters/records/sqlite/nodes.ts';
 import { SqliteResourceRepository } from './adapters/records/sqlite/resources.ts';
 import { SqliteUploadRepository } from './adapters/records/sqlite/uploads.ts';
 import { openDatabase } from './adapters/sqlite/database.ts';
@@ -47,6 +49,10 @@ export async function wire({ config, log, metrics, publicUrl }: WireOptions): Pr
   const presigner = new DiskPresigner({ secret, publicUrl });
   const limits = { idleMs: config.UPLOAD_IDLE_SECONDS * 1000, minBytesPerSecond: config.MIN_UPLOAD_BYTES_PER_SECOND, clock };
 
+  const spool = disk(config.SPOOL_DIR);
+  const direct = disk(config.DIRECT_DIR);
+  const nodes = new SqliteNodeRepository(database);
+
   const platform: Platform = {
     config,
     log,
@@ -61,8 +67,10 @@ export async function wire({ config, log, metrics, publicUrl }: WireOptions): Pr
     events: new InProcessUploadEvents(),
     store: observedStore(store, metrics),
     presigner,
-    spool: disk(config.SPOOL_DIR),
-    direct: disk(config.DIRECT_DIR),
+    spool,
+    direct,
+    disks: new ServersDisks({ node: config.NODE_NAME, spool, spoolIsShared: false, direct, nodes, secret: undefined, clock }),
+    nodes,
   };
   return {
     platform,

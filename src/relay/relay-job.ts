@@ -9,7 +9,7 @@ import type { Delivery, Job, Settlement } from '../ports/job-queue.ts';
 import type { ObjectInfo, ObjectSource } from '../ports/object-store.ts';
 import { mayPass, notThere, SpoolError, uploadErrorOf } from './failure.ts';
 
-type RelayParts = Pick<Platform, 'uploads' | 'store' | 'spool' | 'config' | 'metrics' | 'log' | 'clock' | 'newId'> & { ledger: Ledger };
+type RelayParts = Pick<Platform, 'uploads' | 'store' | 'disks' | 'config' | 'metrics' | 'log' | 'clock' | 'newId'> & { ledger: Ledger };
 
 const STAGES = ['put', 'verify', 'commit'] as const;
 type Stage = (typeof STAGES)[number];
@@ -43,13 +43,10 @@ export class RelayJob {
 
   /** The settlement where there is nothing to do, or not yet, or not here; null where the lease can be taken. */
   async #settleWithoutWork(upload: Upload): Promise<Settlement | null> {
-    const { config, clock } = this.#parts;
     if (upload.state === 'stored') await this.#cleanSpool(upload);
     if (upload.state !== 'queued' && upload.state !== 'relaying') return DONE;
-    const now = clock();
+    const now = this.#parts.clock();
     if (upload.lease && upload.lease.expiresAt > now) return { outcome: 'retry', delayMs: upload.lease.expiresAt - now + 100 };
-    // Another server's spool cannot be read from here. Whoever can gets the job in time; it costs the upload no attempt.
-    if (upload.spool && upload.spool.node !== config.NODE_NAME) return { outcome: 'retry', delayMs: config.LEASE_SECONDS * 1000 };
     return null;
   }
 
@@ -92,20 +89,21 @@ export class RelayJob {
     return info;
   }
 
-  #sourceOf(upload: Upload): { source: ObjectSource; check: () => Promise<void>; broken: () => SpoolError | null } {
-    const { spool } = this.#parts;
+  #sourceOf(upload: Upload): { source: ObjectSource; check: () => Promise<void>; broken: () => unknown } {
     const { size, contentType, sha256 } = upload;
-    const key = upload.spool?.key;
-    if (!key || !sha256) throw new SpoolError('The record names no spooled bytes.');
-    let broken: SpoolError | null = null;
-    const missing = (detail: string): SpoolError => {
-      broken = new SpoolError(detail);
-      return broken;
+    if (!upload.spool || !sha256) throw new SpoolError('The record names no spooled bytes.');
+    const { node, key } = upload.spool;
+    const spool = this.#parts.disks.spoolOf(node);
+    let broken: unknown = null;
+    const noted = (error: unknown): unknown => {
+      if (error instanceof SpoolError || codeOf(error) === 'node_unavailable') broken ??= error;
+      return error;
     };
+    const missing = (detail: string): unknown => noted(new SpoolError(detail));
     const open: ObjectSource['open'] = async (range) => {
-      const bytes = await spool.read(key, range);
+      const bytes = await spool.read(key, range).catch((error: unknown) => Promise.reject(noted(error)));
       if (!bytes) throw missing('The accepted bytes are no longer in the spool.');
-      return bytes;
+      return bytes.once('error', noted);
     };
     const check = async (): Promise<void> => {
       const entry = await spool.stat(key);
@@ -128,10 +126,12 @@ export class RelayJob {
     const { config, log } = this.#parts;
     const { id: uploadId, attempts } = upload;
     const error = uploadErrorOf(cause);
-    if (signal.aborted) {
-      // The worker is being stopped, or its queue gave the job to another: no fault of the upload.
+    // The worker is being stopped, or its queue gave the job to another; or the server that has the bytes is away: no fault of the upload.
+    const away = codeOf(cause) === 'node_unavailable';
+    if (signal.aborted || away) {
+      log.info({ uploadId, away, node: upload.spool?.node }, 'a try to relay an upload was broken off; it does not count');
       const released = await this.#moveOn(upload, 'queued', { attempts: attempts - 1 });
-      return released ? { outcome: 'retry', delayMs: 0 } : this.#takenOver(upload);
+      return released ? { outcome: 'retry', delayMs: away ? config.LEASE_SECONDS * 1000 : 0 } : this.#takenOver(upload);
     }
     log.warn({ err: cause, uploadId, attempts, requestId: upload.trace.requestId }, 'an attempt to relay an upload failed');
     if (!mayPass(cause) || attempts >= config.JOB_ATTEMPTS) {
@@ -172,9 +172,9 @@ export class RelayJob {
   }
 
   async #cleanSpool({ id: uploadId, spool }: Upload): Promise<void> {
-    if (spool?.node !== this.#parts.config.NODE_NAME) return;
+    if (!spool) return;
     try {
-      await this.#parts.spool.remove(spool.key);
+      await this.#parts.disks.spoolOf(spool.node).remove(spool.key);
     } catch (error) {
       this.#parts.log.warn({ err: error, uploadId }, 'a relayed file could not be removed from the spool; the reconciler will do it');
     }

@@ -4,7 +4,7 @@ import type { Platform } from '../platform.ts';
 import { noSuchUpload } from './find-upload.ts';
 import { removeBytes } from './removal.ts';
 
-type DeletionParts = Pick<Platform, 'spool' | 'direct' | 'store' | 'queue' | 'log'> & { ledger: Ledger };
+type DeletionParts = Pick<Platform, 'disks' | 'store' | 'queue' | 'log'> & { ledger: Ledger };
 
 /** Deletes an upload in whatever state it is. */
 export class Deletion {

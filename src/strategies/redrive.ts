@@ -4,7 +4,7 @@ import type { Ledger } from '../ledger.ts';
 import type { Platform } from '../platform.ts';
 import { noSuchUpload } from './find-upload.ts';
 
-type RedriveParts = Pick<Platform, 'uploads' | 'spool' | 'queue' | 'log'> & { ledger: Ledger };
+type RedriveParts = Pick<Platform, 'uploads' | 'disks' | 'queue' | 'log'> & { ledger: Ledger };
 
 /** Gives a relayed upload that failed for good another set of tries. */
 export class Redrive {
@@ -14,13 +14,13 @@ export class Redrive {
     this.#parts = parts;
   }
 
-  /** Throws `not_found`, or `not_redrivable` for an upload that is not a failed relay with its bytes still in the spool. */
+  /** Throws `not_found`, `node_unavailable`, or `not_redrivable` for an upload that is not a failed relay with its bytes still in the spool. */
   async redrive(id: string): Promise<Upload> {
-    const { uploads, spool, ledger } = this.#parts;
+    const { uploads, disks, ledger } = this.#parts;
     const failed = await uploads.find(id);
     if (!failed || failed.state === 'deleted') throw noSuchUpload();
     requireFailedRelay(failed);
-    if (!failed.spool || !(await spool.stat(failed.spool.key)))
+    if (!failed.spool || !(await disks.spoolOf(failed.spool.node).stat(failed.spool.key)))
       throw new WindlassError('not_redrivable', 'The bytes of the upload are no longer in the spool.', { actual: failed.state });
     const queued = await ledger.update(id, (upload, now) => {
       if (upload.state === 'deleted') throw noSuchUpload();

@@ -13,7 +13,7 @@ export interface UploadReference {
   url?: string | undefined;
 }
 
-type Parts = Pick<Platform, 'uploads' | 'store' | 'direct'> & { completion: Pick<Completion, 'complete'> };
+type Parts = Pick<Platform, 'uploads' | 'store' | 'disks'> & { completion: Pick<Completion, 'complete'> };
 
 const AT_ONCE = 16;
 const CONTENT_PATH = /\/v1\/uploads\/([^/]+)\/content$/;
@@ -78,8 +78,9 @@ export class References {
   }
 
   async #missingBytes({ location, size }: Upload): Promise<WindlassError | null> {
-    const { store, direct } = this.#parts;
-    const there = location && (await (location.node === null ? store.head(location.key) : direct.stat(location.key)));
+    const { store, disks } = this.#parts;
+    const there =
+      location && (await (location.node === null ? store.head(location.key) : disks.directOf(location.node).stat(location.key)));
     if (!there) return notStored('The store no longer has the bytes.');
     if (there.size === size) return null;
     return new WindlassError('size_mismatch', `The store has ${there.size} bytes; ${size} were recorded.`);

@@ -5,9 +5,10 @@ import type { Platform } from '../platform.ts';
  * Removes every byte that an upload has anywhere: spool, direct file, object, staged object, open multipart upload.
  * Idempotent. What a client still writes to staging with a valid link is left to the reconciler.
  */
-export async function removeBytes({ spool, direct, store }: Pick<Platform, 'spool' | 'direct' | 'store'>, upload: Upload): Promise<void> {
-  if (upload.spool) await spool.remove(upload.spool.key);
-  if (upload.location) await (upload.location.node === null ? store.remove(upload.location.key) : direct.remove(upload.location.key));
+export async function removeBytes({ disks, store }: Pick<Platform, 'disks' | 'store'>, upload: Upload): Promise<void> {
+  const { spool, location } = upload;
+  if (spool) await disks.spoolOf(spool.node).remove(spool.key);
+  if (location) await (location.node === null ? store : disks.directOf(location.node)).remove(location.key);
   if (upload.staging) await removeStaging({ store }, upload);
 }
 

@@ -23,7 +23,7 @@ export interface LinkedResource {
   uploads: Upload[];
 }
 
-type Parts = Pick<Platform, 'uploads' | 'resources' | 'store' | 'direct' | 'clock'> & {
+type Parts = Pick<Platform, 'uploads' | 'resources' | 'store' | 'disks' | 'clock'> & {
   ledger: Ledger;
   completion: Pick<Completion, 'complete'>;
 };

@@ -6,7 +6,7 @@ const MAX_KEY_LENGTH = 1024;
 
 export const isSegment = (text: string): boolean => SEGMENT.test(text);
 
-const isDiskKey = (key: string): boolean => key.length <= MAX_KEY_LENGTH && key.split('/').every(isSegment);
+export const isDiskKey = (key: string): boolean => key.length <= MAX_KEY_LENGTH && key.split('/').every(isSegment);
 
 /** The path of a key below `root`. Keys are made by core/keys.ts; anything that could lead elsewhere is a RangeError all the same. */
 export function pathOfKey(root: string, key: string): string {

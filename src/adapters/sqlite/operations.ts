@@ -1,6 +1,7 @@
 import { jobOperations } from '../job-queue/embedded/operations.ts';
 import { idempotencyOperations } from '../records/sqlite/idempotency-operations.ts';
 import { leaseOperations } from '../records/sqlite/lease-operations.ts';
+import { nodeOperations } from '../records/sqlite/node-operations.ts';
 import { resourceOperations } from '../records/sqlite/resource-operations.ts';
 import { uploadOperations } from '../records/sqlite/upload-operations.ts';
 import { type Operation, read } from './operation.ts';
@@ -11,6 +12,7 @@ export const OPERATIONS = {
   ...resourceOperations,
   ...idempotencyOperations,
   ...leaseOperations,
+  ...nodeOperations,
   ...jobOperations,
   ping: read((connection) => connection.get('SELECT count(*) FROM sqlite_schema') !== undefined),
 };

@@ -78,12 +78,14 @@ const TABLES = `
   CREATE INDEX jobs_dead_by_upload ON jobs (upload_id) WHERE died_at IS NOT NULL;
 `;
 
+const NODES = 'CREATE TABLE nodes (name TEXT PRIMARY KEY NOT NULL, url TEXT NOT NULL, seen_at INTEGER NOT NULL) WITHOUT ROWID';
+
 /**
  * Step N brings a database from `user_version` N to N + 1; steps are only ever added at the end. A step must leave the
  * release before it working (new columns, tables and indexes, nothing renamed or dropped), for an upgrade can be taken
  * back: that is why a database from a newer release is not refused here.
  */
-const MIGRATIONS: readonly string[] = [TABLES];
+const MIGRATIONS: readonly string[] = [TABLES, NODES];
 
 /** Brings the database up to date. Safe to repeat and to run in several processes at once. */
 export function migrate(connection: Connection): void {

@@ -14,7 +14,7 @@ import { type Reply, type Route, route } from '../route.ts';
 import { uploadParams } from '../schemas.ts';
 
 export interface ContentRouteParts {
-  platform: Pick<Platform, 'uploads' | 'direct' | 'store' | 'presigner' | 'config' | 'clock' | 'log'>;
+  platform: Pick<Platform, 'uploads' | 'disks' | 'store' | 'presigner' | 'config' | 'clock' | 'log'>;
 }
 
 interface StoredUpload extends Upload {
@@ -51,7 +51,7 @@ export const contentRoutes = ({ platform }: ContentRouteParts): Route[] => [
       304: { description: 'It is what If-None-Match names.' },
       307: { description: 'The bytes are at the signed address.', headers: { Location: 'A signed link.' } },
     },
-    errors: ['not_stored', 'precondition_failed', 'range_not_satisfiable', 'store_unavailable'],
+    errors: ['not_stored', 'precondition_failed', 'range_not_satisfiable', 'store_unavailable', 'node_unavailable'],
     async handle({ ctx, params: { id }, query, principal }) {
       const upload = requireStored(await findUpload(platform.uploads, principal.tenant, id));
       return new ContentAnswer(platform, ctx, upload).send(query.stream === '1');
@@ -149,9 +149,9 @@ class ContentAnswer {
   }
 
   async #open(range: ByteRange | null): Promise<Readable> {
-    const { direct, store } = this.#platform;
+    const { disks, store } = this.#platform;
     const { key, node } = this.#upload.location;
-    const from = node === null ? store : direct;
+    const from = node === null ? store : disks.directOf(node);
     const bytes = await (range ? from.read(key, range) : from.read(key));
     if (!bytes) throw this.#lost('there are no bytes under its key');
     return bytes;

@@ -1,6 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { ServersDisks } from '../../../src/adapters/node-disks/node-disks.ts';
 import { keyOf } from '../../../src/core/keys.ts';
 import type { Upload } from '../../../src/core/upload.ts';
 import { WindlassError } from '../../../src/errors.ts';
@@ -26,8 +27,9 @@ function relayWith(changes: { store?: Partial<ObjectStore>; clock?: () => number
   const store = new Proxy(platform.store, {
     get: (target, name) => Reflect.get(changes.store ?? {}, name) ?? Reflect.get(target, name),
   });
-  const config = changes.node ? { ...platform.config, NODE_NAME: changes.node } : platform.config;
-  return new RelayJob({ ...platform, config, clock: changes.clock ?? platform.clock, store, ledger });
+  const { node } = changes;
+  const disks = node ? new ServersDisks({ ...platform, node, spoolIsShared: false, secret: undefined }) : platform.disks;
+  return new RelayJob({ ...platform, disks, clock: changes.clock ?? platform.clock, store, ledger });
 }
 const run = (relay: RelayJob, upload: Upload, signal = new AbortController().signal) => relay.run(jobOf(upload), { signal });
 const away = (): Promise<never> => Promise.reject(new WindlassError('store_unavailable', 'The store does not answer.'));
@@ -124,7 +126,7 @@ test('while somebody else works on it a job waits until that lease can have ende
   expect(await find(upload.id)).toMatchObject({ state: 'relaying', attempts: 1, lease });
 });
 
-test('the spool of another server is left to who can read it, at no cost', async () => {
+test('the spool of a server that cannot be reached costs the upload no try', async () => {
   const upload = await acceptRelay(bench, BYTES);
   expect(await run(relayWith({ node: 'another' }), upload)).toEqual({ outcome: 'retry', delayMs: 30_000 });
   expect(await find(upload.id)).toMatchObject({ state: 'queued', attempts: 0 });
@@ -238,7 +240,9 @@ test('a spooled file that cannot be removed does not make the upload less stored
       return typeof member === 'function' ? member.bind(target) : member;
     },
   });
-  expect(await run(new RelayJob({ ...platform, spool, ledger }), upload)).toEqual({ outcome: 'done' });
+  expect(await run(new RelayJob({ ...platform, disks: { ...platform.disks, spoolOf: () => spool }, ledger }), upload)).toEqual({
+    outcome: 'done',
+  });
   expect((await find(upload.id)).state).toBe('stored');
   await rm(join(platform.config.SPOOL_DIR, keyIn('spool', upload)));
 });

@@ -58,11 +58,12 @@ function world() {
   }
   const process = (gate: () => Promise<void>): Resources => {
     const uploads = records.uploadsFor(gate) as Platform['uploads'];
-    const direct = { stat: async (key: string) => ({ key, size: 1, modifiedAt: 0 }) } as unknown as Platform['direct'];
+    const disk = { stat: async (key: string) => ({ key, size: 1, modifiedAt: 0 }) } as unknown as Platform['direct'];
+    const disks = { spoolOf: () => disk, directOf: () => disk };
     const ledger = new Ledger({ uploads, metrics, log, clock, newId: () => 'message' }, () => undefined);
     const completion = { complete: () => Promise.reject(new Error('nothing is pending')) };
     const store = {} as Platform['store'];
-    return new Resources({ uploads, resources: records.resourcesFor(gate), store, direct, clock, ledger, completion });
+    return new Resources({ uploads, resources: records.resourcesFor(gate), store, disks, clock, ledger, completion });
   };
   const linkedTo = (id: string): string[] =>
     [...records.uploads.values()].filter(({ resource }) => resource?.id === id).map((upload) => upload.id);

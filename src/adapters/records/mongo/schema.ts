@@ -25,11 +25,19 @@ interface LeaseDocument {
   until: number;
 }
 
+interface NodeDocument {
+  /** The server's name. */
+  _id: string;
+  url: string;
+  seenAt: number;
+}
+
 export interface Models {
   uploads: Model<UploadDocument>;
   resources: Model<ResourceDocument>;
   claims: Model<ClaimDocument>;
   leases: Model<LeaseDocument>;
+  nodes: Model<NodeDocument>;
 }
 
 /**
@@ -82,6 +90,8 @@ function claimSchema() {
   return schema;
 }
 
+const nodeSchema = () => new Schema<NodeDocument>({ _id: String, url: String, seenAt: Number }, OPEN);
+
 const leaseSchema = () => new Schema<LeaseDocument>({ _id: String, holder: String, until: Number }, OPEN);
 
 export const modelsOn = (connection: Connection): Models => ({
@@ -89,4 +99,5 @@ export const modelsOn = (connection: Connection): Models => ({
   resources: connection.model<ResourceDocument>('Resource', resourceSchema(), 'resources'),
   claims: connection.model<ClaimDocument>('IdempotencyClaim', claimSchema(), 'idempotency_claims'),
   leases: connection.model<LeaseDocument>('Lease', leaseSchema(), 'leases'),
+  nodes: connection.model<NodeDocument>('Node', nodeSchema(), 'nodes'),
 });

@@ -1,0 +1,63 @@
+import type { Context, Middleware } from 'koa';
+import { WindlassError } from '../../errors.ts';
+import type { ByteRange, Disk } from '../../ports/disk.ts';
+import { isDiskKey } from '../disk/disk-key.ts';
+import { isSigned } from './signature.ts';
+
+export interface InternalEndpointParts {
+  spool: Disk;
+  direct: Disk;
+  /** Shared by all servers and workers. */
+  secret: string;
+  /** Epoch ms. */
+  clock: () => number;
+}
+
+const PATH = /^\/internal\/(spool|direct)\/(.+)$/;
+const RANGE = /^bytes=(\d{1,15})-(\d{1,15})$/;
+
+/** Answers other servers and workers for what lies on this server's disk: HEAD, GET with one range, DELETE. */
+export function internalEndpoint({ secret, clock, ...disks }: InternalEndpointParts): Middleware {
+  return async (ctx) => {
+    const { method, path } = ctx;
+    if (!isSigned(secret, { method, path }, ctx.get('Authorization'), clock()))
+      throw new WindlassError('unauthorized', 'The request is not signed with the INTERNAL_SECRET of this server.');
+    const [, area, key] = PATH.exec(path) ?? [];
+    if (!key || !isDiskKey(key)) throw noSuchFile();
+    await serve(ctx, area === 'spool' ? disks.spool : disks.direct, key);
+  };
+}
+
+async function serve(ctx: Context, disk: Disk, key: string): Promise<void> {
+  if (ctx.method === 'DELETE') {
+    ctx.status = (await disk.remove(key)) ? 204 : 404;
+    return;
+  }
+  if (ctx.method !== 'GET' && ctx.method !== 'HEAD')
+    throw new WindlassError('method_not_allowed', `${ctx.method} is not possible here.`, { allow: ['GET', 'HEAD', 'DELETE'] });
+  const entry = await disk.stat(key);
+  if (!entry) throw noSuchFile();
+  ctx.set('X-Modified-At', String(entry.modifiedAt));
+  ctx.type = 'application/octet-stream';
+  ctx.length = entry.size;
+  ctx.status = 200;
+  if (ctx.method === 'HEAD') return;
+  const range = rangeOf(ctx, entry.size);
+  const bytes = await disk.read(key, range ?? undefined);
+  if (!bytes) throw noSuchFile();
+  if (range) ctx.status = 206;
+  ctx.body = bytes;
+  ctx.length = range ? range.end - range.start + 1 : entry.size;
+}
+
+/** Null for the whole file. Both ends are given: the other side knows the size. */
+function rangeOf(ctx: Context, size: number): ByteRange | null {
+  const header = ctx.get('Range');
+  if (header === '') return null;
+  const [, start, end] = RANGE.exec(header) ?? [];
+  const range = { start: Number(start), end: Number(end) };
+  if (!(range.start <= range.end && range.end < size)) throw new WindlassError('range_not_satisfiable', `The file has ${size} bytes.`);
+  return range;
+}
+
+const noSuchFile = (): WindlassError => new WindlassError('not_found', 'There is no such file on this server.');

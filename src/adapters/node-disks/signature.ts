@@ -1,0 +1,29 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+
+/** Clocks of servers may differ by this much, and a request may be on its way for as long. Milliseconds. */
+const TOLERANCE_MS = 5 * 60_000;
+const SCHEME = /^Windlass time=(\d{1,15}), signature=([A-Za-z0-9_-]{43})$/;
+
+/** What an internal request is: all of it but its Range, which changes nothing. */
+export interface InternalRequest {
+  method: string;
+  path: string;
+}
+
+/** The Authorization header of a request from one server to another. `now` is epoch ms. */
+export function signRequest(secret: string, request: InternalRequest, now: number): string {
+  return `Windlass time=${now}, signature=${mac(secret, request, String(now))}`;
+}
+
+/** Whether a header was made by `signRequest` with the same secret, for this request, not long ago. In constant time. */
+export function isSigned(secret: string, request: InternalRequest, header: string, now: number): boolean {
+  const [, time = '', signature = ''] = SCHEME.exec(header) ?? [];
+  const expected = Buffer.from(mac(secret, request, time));
+  const given = Buffer.from(signature);
+  return expected.length === given.length && timingSafeEqual(expected, given) && Math.abs(now - Number(time)) <= TOLERANCE_MS;
+}
+
+const mac = (secret: string, { method, path }: InternalRequest, time: string): string =>
+  createHmac('sha256', secret)
+    .update(JSON.stringify([method, path, time]))
+    .digest('base64url');
