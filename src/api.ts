@@ -16,6 +16,7 @@ import type { TokenFile } from './tokens.ts';
 export interface ApiOptions {
   assembly: Assembly;
   storeEndpoint: Middleware | null;
+  internalEndpoint: Middleware | null;
   tokens: TokenFile | null;
   publicUrl: string;
   port: number;

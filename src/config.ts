@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CLIENT_SETTINGS, SETTINGS, type Setting } from './settings.ts';
 
@@ -6,10 +7,11 @@ type ValuesOf<Table> = { -readonly [K in keyof Table]: Table[K] extends Setting<
 type Values = ValuesOf<typeof SETTINGS>;
 
 /** All settings, validated, with the defaults that depend on others filled in. Frozen. */
-export interface Config extends Readonly<Omit<Values, 'SPOOL_DIR' | 'DIRECT_DIR' | 'NODE_NAME'>> {
+export interface Config extends Readonly<Omit<Values, 'SPOOL_DIR' | 'DIRECT_DIR' | 'NODE_NAME' | 'S3_FORCE_PATH_STYLE'>> {
   readonly SPOOL_DIR: string;
   readonly DIRECT_DIR: string;
   readonly NODE_NAME: string;
+  readonly S3_FORCE_PATH_STYLE: boolean;
 }
 
 /** What is wrong with the settings: one line per problem, each naming the variable. */
@@ -70,7 +72,8 @@ function withDerived(values: Values): Config {
     DATA_DIR: dataDir,
     SPOOL_DIR: resolve(values.SPOOL_DIR ?? join(dataDir, 'spool')),
     DIRECT_DIR: resolve(values.DIRECT_DIR ?? join(dataDir, 'direct')),
-    NODE_NAME: values.NODE_NAME ?? 'local',
+    NODE_NAME: values.NODE_NAME ?? (values.MONGODB_URI ? hostname() : 'local'),
+    S3_FORCE_PATH_STYLE: values.S3_FORCE_PATH_STYLE ?? values.S3_ENDPOINT !== undefined,
   };
 }
 
@@ -82,7 +85,21 @@ function contradictions(config: Config): string[] {
     problems.push(
       `HOST: ${config.HOST} can be reached from other machines, so TOKENS_FILE must be set (make a token with \`windlass token\`)`,
     );
+  if ((config.AWS_ACCESS_KEY_ID === undefined) !== (config.AWS_SECRET_ACCESS_KEY === undefined))
+    problems.push('AWS_ACCESS_KEY_ID: goes together with AWS_SECRET_ACCESS_KEY; set both or none');
   if (config.SPOOL_DIR === config.DIRECT_DIR) problems.push('SPOOL_DIR: must be another folder than DIRECT_DIR');
+  return problems;
+}
+
+/** What is wrong with the settings of a server or worker that is one of several processes. */
+export function separationProblems(config: Config, role: 'api' | 'relay'): string[] {
+  const problems = (['MONGODB_URI', 'RABBITMQ_URL', 'S3_BUCKET'] as const)
+    .filter((name) => config[name] === undefined)
+    .map((name) => `${name}: must be set, because \`windlass ${role}\` shares it with other processes (\`windlass all\` needs none)`);
+  if (config.SPOOL_SHARED) return problems;
+  if (!config.INTERNAL_SECRET)
+    problems.push('INTERNAL_SECRET: must be set, so that workers may read the spool of servers (or SPOOL_SHARED=true)');
+  if (role === 'api' && !config.NODE_URL) problems.push('NODE_URL: must be set, so that workers can read the spool (or SPOOL_SHARED=true)');
   return problems;
 }
 

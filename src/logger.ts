@@ -11,7 +11,22 @@ export function createLogger(level: string, service: string, destination: 1 | 2 
       base: { service },
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: ['authorization', 'headers.authorization', 'headers.cookie', 'token', 'secret', 'LINK_SECRET'], censor: '[cut]' },
+      redact: {
+        paths: [
+          'authorization',
+          'headers.authorization',
+          'headers.cookie',
+          'token',
+          'secret',
+          'LINK_SECRET',
+          'INTERNAL_SECRET',
+          'MONGODB_URI',
+          'RABBITMQ_URL',
+          'AWS_SECRET_ACCESS_KEY',
+          'AWS_SESSION_TOKEN',
+        ],
+        censor: '[cut]',
+      },
     },
     pino.destination({ dest: destination, sync: true }),
   );

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { addAll } from './commands/all.ts';
+import { addApi, addRelay } from './commands/api.ts';
 import { addAudit } from './commands/audit.ts';
 import { addConfig } from './commands/config.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -45,6 +46,8 @@ const program = new Command('windlass')
 
 program.commandsGroup('Server:');
 addAll(program);
+addApi(program);
+addRelay(program);
 addTokenCommand(program);
 addConfig(program);
 

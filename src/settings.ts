@@ -17,6 +17,12 @@ const secret = (about: string): Setting<string | undefined> => ({
   secret: true,
 });
 
+/** A secret that belongs to another system, in whatever form that has. */
+const foreignSecret = (form: RegExp, message: string, about: string): Setting<string | undefined> => ({
+  ...secret(about),
+  schema: z.string().regex(form, message).optional(),
+});
+
 const whole = (min: number, max = Number.MAX_SAFE_INTEGER): z.ZodType<number> =>
   z
     .string()
@@ -53,6 +59,7 @@ const list = (item: RegExp, message: string): z.ZodType<string[]> =>
     .refine((items) => items.every((one) => item.test(one)), { message });
 
 const flag = (): z.ZodType<boolean> => z.enum(['true', 'false'], { message: 'must be true or false' }).transform((text) => text === 'true');
+const words = (form: RegExp, message: string): z.ZodType<string> => z.string().regex(form, message);
 const MEDIA_RANGE = /^[a-z0-9!#$&^_.+-]+\/(?:\*|[a-z0-9!#$&^_.+-]+)$/i;
 const ORIGIN = /^(?:\*|https?:\/\/[^/\s?#]+)$/;
 
@@ -86,8 +93,53 @@ export const SETTINGS = {
       .string()
       .regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/, 'must be a host name')
       .optional(),
-    'Name of this server in records. Must stay the same for the same disk. Default: local.',
+    'Name of this server in records. Must stay the same for the same disk. Default: local; with MONGODB_URI the host name.',
   ),
+  NODE_URL: setting(
+    url().optional(),
+    'Address by which workers and other servers reach this one, to read what lies on its disk. Default: http://localhost:PORT. `windlass api` needs it, unless SPOOL_SHARED is on.',
+  ),
+  INTERNAL_SECRET: secret(
+    'Key that signs requests between servers and workers: the same for all of them. Unset, none are made or answered.',
+  ),
+  SPOOL_SHARED: setting(flag(), 'Whether all servers and workers have the same folder, on a shared drive, as SPOOL_DIR.', 'false'),
+
+  MONGODB_URI: foreignSecret(
+    /^mongodb(?:\+srv)?:\/\/\S+$/,
+    'must be a mongodb:// or mongodb+srv:// address',
+    'Address of MongoDB, with the name of the database: mongodb://user:password@host:27017/windlass. Unset, records are kept in SQLite.',
+  ),
+  RABBITMQ_URL: foreignSecret(
+    /^amqps?:\/\/\S+$/,
+    'must be an amqp:// or amqps:// address',
+    'Address of RabbitMQ: amqp://user:password@host:5672. Unset, jobs are kept in SQLite.',
+  ),
+  RABBITMQ_PREFIX: setting(
+    words(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'must be letters, digits and . _ -'),
+    'What the names of queues and exchanges begin with.',
+    'windlass',
+  ),
+  S3_BUCKET: setting(
+    words(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket').optional(),
+    'Bucket for objects. Unset, they are kept in DATA_DIR, and this server answers their links.',
+  ),
+  S3_ENDPOINT: setting(url().optional(), 'Address of the S3 server. Default: AWS in S3_REGION.'),
+  S3_PUBLIC_ENDPOINT: setting(
+    url().optional(),
+    'Address by which clients reach the S3 server; links are signed for it. Default: S3_ENDPOINT.',
+  ),
+  S3_REGION: setting(words(/^[a-z0-9-]{1,64}$/, 'must be the name of a region'), 'Region of the bucket.', 'us-east-1'),
+  S3_FORCE_PATH_STYLE: setting(
+    flag().optional(),
+    'true puts the bucket into the path of addresses, false into the host name. Default: true with S3_ENDPOINT, false for AWS.',
+  ),
+  AWS_ACCESS_KEY_ID: foreignSecret(
+    /^\S+$/,
+    'must have no spaces',
+    'Access key for S3. Unset, the credentials are looked for as AWS does: web identity, shared files, the role of the machine.',
+  ),
+  AWS_SECRET_ACCESS_KEY: foreignSecret(/^\S+$/, 'must have no spaces', 'Secret of AWS_ACCESS_KEY_ID.'),
+  AWS_SESSION_TOKEN: foreignSecret(/^\S+$/, 'must have no spaces', 'Session token, where the access key is a temporary one.'),
 
   MAX_UPLOAD_BYTES: setting(bytes(1, 5 * 1024 ** 4), 'Largest file that is taken.', '50GiB'),
   MAX_JSON_BYTES: setting(

@@ -3,9 +3,10 @@ import { processEnvironment, readConfig } from '../config.ts';
 import { createLogger } from '../logger.ts';
 import { createMetrics } from '../metrics.ts';
 import { VERSION } from '../version.ts';
-import { wire } from '../wire.ts';
+import { type Wired, wire } from '../wire.ts';
 
 export interface OpenPlatform extends Assembly {
+  provision: Wired['provision'];
   close(): Promise<void>;
 }
 
@@ -13,15 +14,17 @@ export interface OpenPlatform extends Assembly {
 export async function openCommandPlatform(): Promise<OpenPlatform> {
   const config = readConfig(processEnvironment());
   const log = createLogger(config.LOG_LEVEL === 'info' ? 'warn' : config.LOG_LEVEL, 'windlass-cli', 2);
-  const { platform, close } = await wire({
+  const { platform, provision, close } = await wire({
     config,
     log,
     metrics: createMetrics(VERSION),
+    patient: false,
     publicUrl: config.PUBLIC_URL ?? `http://localhost:${config.PORT}`,
   });
   const assembly = assemble(platform);
   return {
     ...assembly,
+    provision,
     async close() {
       await assembly.dispatcher.stop();
       await close();

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { Api } from '../api.ts';
-import { assemble } from '../assembly.ts';
+import { type Assembly, assemble } from '../assembly.ts';
 import type { Config } from '../config.ts';
 import { refreshGauges } from '../gauges.ts';
 import { createOpsServer, type Health } from '../http/ops.ts';
@@ -8,49 +8,79 @@ import { listen } from '../http/server.ts';
 import { createLogger } from '../logger.ts';
 import { createMetrics } from '../metrics.ts';
 import type { Platform } from '../platform.ts';
+import { Registration } from '../registration.ts';
 import { stopOnSignals } from '../shutdown.ts';
 import { TokenFile } from '../tokens.ts';
 import { VERSION } from '../version.ts';
-import { wire } from '../wire.ts';
+import { type Wired, wire } from '../wire.ts';
+
+/** What a process does: takes requests, carries out jobs, or both. */
+export interface Roles {
+  api: boolean;
+  worker: boolean;
+}
+
+export const EVERYTHING: Roles = { api: true, worker: true };
 
 /**
- * Runs API and worker in one process until it is told to stop. `decorate` may put something between the ports and what
- * uses them: the tests that kill the process at every step do.
+ * Runs until it is told to stop. `decorate` may put something between the ports and what uses them: the tests that kill
+ * the process at every step do.
  */
-export async function serve(config: Config, decorate = (platform: Platform): Platform => platform): Promise<void> {
+export async function serve(config: Config, roles = EVERYTHING, decorate = (platform: Platform): Platform => platform): Promise<void> {
   const log = createLogger(config.LOG_LEVEL, 'windlass');
   const metrics = createMetrics(VERSION);
-  const tokens = config.TOKENS_FILE ? new TokenFile(config.TOKENS_FILE, log) : null;
-  const port = config.PORT === 0 ? await freePort(config.HOST) : config.PORT;
+  const tokens = roles.api && config.TOKENS_FILE ? new TokenFile(config.TOKENS_FILE, log) : null;
+  const port = config.PORT === 0 && roles.api ? await freePort(config.HOST) : config.PORT;
   const publicUrl = config.PUBLIC_URL ?? `http://localhost:${port}`;
   const health: Health = { started: false, ready: false };
 
-  const { platform, storeEndpoint, close } = await wire({ config, log, metrics, publicUrl });
-  const assembly = assemble(decorate(platform));
-  const api = new Api({ assembly, storeEndpoint, tokens, publicUrl, port, version: VERSION });
-  const ops = createOpsServer(health, metrics.registry, () => refreshGauges(platform));
+  const wired = await wire({ config, log, metrics, publicUrl, patient: true });
+  if (roles.api) await provisionAtStart(wired);
+  const assembly = assemble(decorate(wired.platform));
+  const { storeEndpoint, internalEndpoint } = wired;
+  const api = roles.api ? new Api({ assembly, storeEndpoint, internalEndpoint, tokens, publicUrl, port, version: VERSION }) : null;
+  const registration = new Registration(wired.platform, config.NODE_URL ?? `http://localhost:${port}`);
+  const ops = createOpsServer(health, metrics.registry, () => refreshGauges(wired.platform));
   const opsPort = await listen(ops, config.OPS_PORT, config.HOST);
-  await assembly.worker.start();
+  if (roles.worker) await assembly.worker.start();
   assembly.dispatcher.start();
-  assembly.reconciler.start();
-  await api.start();
-  health.started = health.ready = true;
-  log.info({ port, opsPort, publicUrl, version: VERSION, dataDir: config.DATA_DIR }, `ready at ${publicUrl}`);
-
+  if (api) {
+    assembly.reconciler.start();
+    await api.start();
+    await registration.start();
+  }
   stopOnSignals(log, async () => {
     health.ready = false;
     metrics.draining.set(1);
-    api.drain();
+    api?.drain();
+    registration.stop();
     await new Promise((resolve) => setTimeout(resolve, config.SHUTDOWN_DELAY_SECONDS * 1000));
-    const grace = config.SHUTDOWN_GRACE_SECONDS * 1000;
-    await Promise.all([api.stop(grace), assembly.worker.stop(grace), assembly.reconciler.stop()]);
-    await assembly.completion.drain();
-    await assembly.dispatcher.stop();
+    await finish(assembly, api, config.SHUTDOWN_GRACE_SECONDS * 1000);
     tokens?.close();
-    await close();
+    await wired.close();
     ops.close();
     ops.closeAllConnections();
   });
+  health.started = health.ready = true;
+  const about = { ...(api ? { port, publicUrl } : {}), opsPort, roles, node: config.NODE_NAME, version: VERSION, dataDir: config.DATA_DIR };
+  log.info(about, `ready at ${api ? publicUrl : 'the queue'}`);
+}
+
+/** Lets what is under way come to its end, within `graceMs` where it could take longer. */
+async function finish({ worker, reconciler, completion, dispatcher }: Assembly, api: Api | null, graceMs: number): Promise<void> {
+  await Promise.all([api?.stop(graceMs), worker.stop(graceMs), reconciler.stop()]);
+  await completion.drain();
+  await dispatcher.stop();
+}
+
+/** Makes what is missing; workers leave it to servers, which know by what address pages are served. A server that is away is no reason not to start: what it would have made is made when it is needed. */
+async function provisionAtStart({ provision, platform: { log } }: Wired): Promise<void> {
+  try {
+    for (const { subject, outcome, detail } of await provision())
+      if (outcome !== 'unchanged') log.info({ subject, outcome, detail }, 'provisioned');
+  } catch (error) {
+    log.warn({ err: error }, 'what the server needs could not be made; `windlass provision` tells more');
+  }
 }
 
 /** A port that is free right now, for PORT=0: links are signed for an address, so it must be known before the server is built. */

@@ -23,6 +23,8 @@ export interface AppParts {
   routes: readonly Route[];
   /** Serves the signed links of the embedded store below /store; null when the store is elsewhere. */
   storeEndpoint: Middleware | null;
+  /** Answers other servers and workers below /internal; null when there are none. */
+  internalEndpoint: Middleware | null;
   version: string;
   publicUrl: string;
   /** Whether the process is being stopped: answers then close their connections. */
@@ -30,7 +32,19 @@ export interface AppParts {
 }
 
 /** The HTTP application, from the outside in: request id and log, CORS, errors, pages and store links, token, rate, routes. */
-export function createApp({ config, log, metrics, newId, tokens, routes, storeEndpoint, version, publicUrl, draining }: AppParts): Koa {
+export function createApp({
+  config,
+  log,
+  metrics,
+  newId,
+  tokens,
+  routes,
+  storeEndpoint,
+  internalEndpoint,
+  version,
+  publicUrl,
+  draining,
+}: AppParts): Koa {
   const app = new Koa();
   const origins = config.CORS_ORIGINS ?? ownOrigins(publicUrl);
   const pages = loadPages(openApiDocument(routes, { version, serverUrl: publicUrl, tokens: tokens !== null }));
@@ -49,6 +63,7 @@ export function createApp({ config, log, metrics, newId, tokens, routes, storeEn
     else await next();
   });
   if (storeEndpoint) app.use(below('/store', storeEndpoint));
+  if (internalEndpoint) app.use(below('/internal', internalEndpoint));
   app.use(authentication(tokens, { publicUrl, origins }));
   app.use(rateLimit(config.RATE_LIMIT_PER_SECOND));
   app.use(routerOf(routes, config));

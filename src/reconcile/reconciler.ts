@@ -13,9 +13,13 @@ export interface ReconcileOptions {
   dryRun?: boolean;
   /** Looks at the bytes of every stored upload, not only at the next portion. */
   everything?: boolean;
+  /** Leaves alone what other servers have to do with, too. */
+  disksOnly?: boolean;
   /** Epoch ms; the clock's by default. */
   now?: number;
 }
+
+type Terms = Required<Pick<ReconcileOptions, 'dryRun' | 'everything' | 'now'>>;
 
 export interface TaskReport {
   task: string;
@@ -35,13 +39,17 @@ export interface ReconcileReport {
   foreign: string[];
 }
 
-const LEASE = 'reconciler';
+/** For what all servers share; what lies on a server's own disks has a lease of its own for each. */
+const SHARED_LEASE = 'reconciler';
+/** Held through the pause after a scheduled run, so that of many servers one runs in each interval. */
+const TURN_LEASE = 'reconciler turn';
+const TURN_SHARE = 0.9;
 const FIRST_RUN_MS = 5000;
 const PORTION = 2000;
 const FOREIGN_LISTED = 100;
 
 /** What belongs to records comes before what looks for bytes without one, so that one run finds what it has just set free. */
-const TASKS: readonly [name: string, task: Task][] = [
+const SHARED_TASKS: readonly [name: string, task: Task][] = [
   ['purge records', purgeRecords],
   ['expire pending uploads', expirePending],
   ['requeue waiting uploads', requeueQueued],
@@ -49,17 +57,21 @@ const TASKS: readonly [name: string, task: Task][] = [
   ['finish resource links', finishIntents],
   ['give up failed uploads', retireFailed],
   ['forget idempotency keys', forgetIdempotencyKeys],
-  ['remove unfinished files', sweepUnfinished],
-  ['remove spooled files', removeOrphans('spool')],
-  ['remove direct files', removeOrphans('direct')],
   ['remove objects', removeOrphans('object')],
   ['remove staged objects', removeOrphans('staging')],
   ['abort multipart uploads', removeOrphans('multipart')],
 ];
 
+const DISK_TASKS: readonly [name: string, task: Task][] = [
+  ['remove unfinished files', sweepUnfinished],
+  ['remove spooled files', removeOrphans('spool')],
+  ['remove direct files', removeOrphans('direct')],
+];
+
 /**
  * Compares records, spool, disk and store, and puts right what crashes, outages and clients that went away have left.
- * One at a time, by a lease; every task can be repeated, and none depends on another having gone well.
+ * What servers share is done by one at a time, and each looks after its own disks; every task can be repeated, and none
+ * depends on another having gone well.
  */
 export class Reconciler {
   readonly #parts: ReconcileParts;
@@ -79,7 +91,9 @@ export class Reconciler {
     this.#stopping = new AbortController();
     const runIn = (ms: number): void => {
       this.#timer = setTimeout(async () => {
-        this.#running = this.run().catch((error: unknown) => this.#parts.log.warn({ err: error }, 'the reconciler could not run'));
+        this.#running = this.#runInTurn(intervalMs).catch((error: unknown) =>
+          this.#parts.log.warn({ err: error }, 'the reconciler could not run'),
+        );
         await this.#running;
         if (!this.#stopping.signal.aborted) runIn(intervalMs);
       }, ms);
@@ -94,30 +108,20 @@ export class Reconciler {
     await this.#running;
   }
 
-  /** What was found and done; null when another process is at it. Throws `repository_unavailable`. */
-  async run({ dryRun = false, everything = false, now = this.#parts.clock() }: ReconcileOptions = {}): Promise<ReconcileReport | null> {
-    const { leases, newId, clock, config } = this.#parts;
-    const holder = newId();
-    const spanMs = config.LEASE_SECONDS * 1000;
-    const acquire = (): Promise<boolean> => leases.acquire(LEASE, holder, clock(), clock() + spanMs);
-    if (!(await acquire())) return null;
-    const lost = new AbortController();
-    const renewal = setInterval(() => {
-      acquire().then(
-        (ours) => ours || lost.abort(new Error('another process took over')),
-        (error: unknown) => lost.abort(error),
-      );
-    }, spanMs / 3);
-    try {
-      return await this.#runTasks({ dryRun, everything, now }, AbortSignal.any([lost.signal, this.#stopping.signal]));
-    } finally {
-      clearInterval(renewal);
-      await leases.release(LEASE, holder).catch(() => undefined);
-    }
+  /** This server's own disks each time, what all share when it is this server's turn. */
+  async #runInTurn(intervalMs: number): Promise<void> {
+    const { leases, newId, clock } = this.#parts;
+    const turn = await leases.acquire(TURN_LEASE, newId(), clock(), clock() + intervalMs * TURN_SHARE);
+    await this.run({ disksOnly: !turn });
   }
 
-  async #runTasks({ dryRun, everything, now }: Required<ReconcileOptions>, signal: AbortSignal): Promise<ReconcileReport> {
-    const { log } = this.#parts;
+  /** What was found and done; null when another process is at it. Throws `repository_unavailable`. */
+  async run({
+    dryRun = false,
+    everything = false,
+    disksOnly = false,
+    now = this.#parts.clock(),
+  }: ReconcileOptions = {}): Promise<ReconcileReport | null> {
     const report: ReconcileReport = {
       dryRun,
       startedAt: new Date(now).toISOString(),
@@ -126,17 +130,59 @@ export class Reconciler {
       removed: zeroes(),
       foreign: [],
     };
+    const terms = { dryRun, everything, now };
+    const shared = !disksOnly && (await this.#underLease(SHARED_LEASE, (signal) => this.#runShared(terms, report, signal)));
+    const ownLease = `${SHARED_LEASE} of ${this.#parts.config.NODE_NAME}`;
+    const own = await this.#underLease(ownLease, (signal) => this.#runTasks(DISK_TASKS, terms, report, signal));
+    if (!shared && !own) return null;
+    const { found, removed, foreign } = report;
+    this.#parts.log.info({ found: nonZero(found), removed: nonZero(removed), foreign: foreign.length, disksOnly, dryRun }, 'reconciled');
+    return report;
+  }
+
+  /** False when somebody else has the lease. */
+  async #underLease(name: string, work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+    const { leases, newId, clock, config } = this.#parts;
+    const holder = newId();
+    const spanMs = config.LEASE_SECONDS * 1000;
+    const acquire = (): Promise<boolean> => leases.acquire(name, holder, clock(), clock() + spanMs);
+    if (!(await acquire())) return false;
+    const lost = new AbortController();
+    const renewal = setInterval(() => {
+      acquire().then(
+        (ours) => ours || lost.abort(new Error('another process took over')),
+        (error: unknown) => lost.abort(error),
+      );
+    }, spanMs / 3);
+    try {
+      await work(AbortSignal.any([lost.signal, this.#stopping.signal]));
+      return true;
+    } finally {
+      clearInterval(renewal);
+      await leases.release(name, holder).catch(() => undefined);
+    }
+  }
+
+  async #runShared({ everything, ...terms }: Terms, report: ReconcileReport, signal: AbortSignal): Promise<void> {
     const portion = everything ? { after: undefined, limit: Number.POSITIVE_INFINITY } : { after: this.#checkedUpTo, limit: PORTION };
     const check: Task = async (context) => {
       const checkedUpTo = await checkBytes(context);
       if (!everything) this.#checkedUpTo = checkedUpTo;
     };
-    for (const [name, task] of [...TASKS, ['check stored bytes', check] as const]) {
+    await this.#runTasks([...SHARED_TASKS, ['check stored bytes', check]], terms, report, signal, portion);
+  }
+
+  async #runTasks(
+    tasks: readonly [name: string, task: Task][],
+    { dryRun, now }: Pick<Terms, 'dryRun' | 'now'>,
+    report: ReconcileReport,
+    signal: AbortSignal,
+    portion: TaskContext['portion'] = { after: undefined, limit: 0 },
+  ): Promise<void> {
+    for (const [name, task] of tasks) {
       if (signal.aborted) break;
       report.tasks.push(await this.#runTask(name, task, { dryRun, now, portion, signal }, report));
     }
-    log.info({ found: nonZero(report.found), removed: nonZero(report.removed), foreign: report.foreign.length, dryRun }, 'reconciled');
-    return report;
   }
 
   async #runTask(

@@ -2,12 +2,15 @@ import type { OutboxMessage, Upload, UploadSnapshot } from '../core/upload.ts';
 import { codeOf } from '../errors.ts';
 import type { Platform } from '../platform.ts';
 
-type DispatcherParts = Pick<Platform, 'uploads' | 'queue' | 'events' | 'metrics' | 'log' | 'clock' | 'config'>;
+type DispatcherParts = Pick<Platform, 'uploads' | 'leases' | 'queue' | 'events' | 'metrics' | 'log' | 'clock' | 'config' | 'newId'>;
 
 /** Uploads published at the same time, and those that may wait for that; what is beyond is left to the sweep. */
 const CONCURRENCY = 32;
 const MAX_WAITING = 5000;
 const PAGE = 100;
+/** Of all processes one sweeps; when it is gone another one does after so many intervals. */
+const LEASE = 'outbox sweep';
+const LEASE_INTERVALS = 3;
 /** Messages younger than this are most likely being published by whoever wrote them. Milliseconds. */
 const SWEEP_AGE_MS = 1500;
 const MAX_PAUSE_MS = 30_000;
@@ -33,9 +36,11 @@ export class Dispatcher {
   #sweeping: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
+  readonly #holder: string;
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
+    this.#holder = parts.newId();
     parts.metrics.dependencyUp.set({ dependency: 'queue' }, 1);
   }
 
@@ -63,6 +68,7 @@ export class Dispatcher {
     this.#stopped = true;
     if (this.#timer) clearTimeout(this.#timer);
     await this.#sweeping;
+    await this.#parts.leases.release(LEASE, this.#holder).catch(() => undefined);
     while (this.#running.size > 0) await Promise.all(this.#running.values());
   }
 
@@ -93,9 +99,20 @@ export class Dispatcher {
     this.#failedSweeps = this.#queueUp ? 0 : this.#failedSweeps + 1;
   }
 
+  async #sweepInTurn(): Promise<void> {
+    const { leases, clock, log } = this.#parts;
+    const until = clock() + LEASE_INTERVALS * this.#pauseMs();
+    try {
+      if (!(await leases.acquire(LEASE, this.#holder, clock(), until))) return;
+    } catch (error) {
+      return log.warn({ err: error }, 'could not look for undelivered messages');
+    }
+    await this.sweep();
+  }
+
   #schedule(ms: number): void {
     this.#timer = setTimeout(async () => {
-      this.#sweeping = this.sweep();
+      this.#sweeping = this.#sweepInTurn();
       await this.#sweeping;
       if (!this.#stopped) this.#schedule(this.#pauseMs());
     }, ms);

@@ -4,10 +4,10 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
 import { ApiClient } from '../support/api-client.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import { type RunningServer, runCommand, startServer } from '../support/server.ts';
 import { describeInBrowser, launch } from './chromium.ts';
 import { ConsolePage } from './console-page.ts';
-import { freePort } from './free-port.ts';
 
 const TEXT = { mimeType: 'text/plain', buffer: Buffer.from('some words') };
 

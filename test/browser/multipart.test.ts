@@ -2,11 +2,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import type { Browser } from 'playwright-core';
 import { ApiClient } from '../support/api-client.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import { type RunningServer, startServer } from '../support/server.ts';
 import { describeInBrowser, launch } from './chromium.ts';
 import { ConsolePage, digestAt, FilesToSend } from './console-page.ts';
 import { FlakyLine } from './flaky-line.ts';
-import { freePort } from './free-port.ts';
 
 const MIB = 1024 ** 2;
 /** Six parts of 5 MiB and one of a single byte. */

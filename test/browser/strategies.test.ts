@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Browser } from 'playwright-core';
 import { ApiClient } from '../support/api-client.ts';
+import { freePort } from '../support/free-port.ts';
 import { type RunningServer, startServer } from '../support/server.ts';
 import { describeInBrowser, launch } from './chromium.ts';
 import { ConsolePage, digestAt, FilesToSend } from './console-page.ts';
 import { FlakyLine } from './flaky-line.ts';
-import { freePort } from './free-port.ts';
 
 const SIZE = 3_000_001;
 

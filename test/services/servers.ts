@@ -82,9 +82,7 @@ export async function startServers(): Promise<{ addresses: Addresses; stop(): Pr
   const givenS3 = env.TEST_S3_ENDPOINT;
   const [mongo, rabbit, store] = await Promise.all([
     env.TEST_MONGODB_URI ? { uri: env.TEST_MONGODB_URI } : started(startMongo()),
-    env.TEST_RABBITMQ_URL
-      ? { url: env.TEST_RABBITMQ_URL, managementUrl: env.TEST_RABBITMQ_MANAGEMENT_URL ?? '' }
-      : started(startRabbit()),
+    env.TEST_RABBITMQ_URL ? { url: env.TEST_RABBITMQ_URL, managementUrl: env.TEST_RABBITMQ_MANAGEMENT_URL ?? '' } : started(startRabbit()),
     givenS3
       ? {
           s3: {

@@ -1,4 +1,4 @@
-import { serve } from '../../src/commands/serve.ts';
+import { EVERYTHING, serve } from '../../src/commands/serve.ts';
 import { processEnvironment, readConfig } from '../../src/config.ts';
 import { type ErrorCode, WindlassError } from '../../src/errors.ts';
 import type { Platform, Ports } from '../../src/platform.ts';
@@ -103,7 +103,7 @@ function failing(platform: Platform, text: string): Platform {
 }
 
 const { CRASH_AT, FAIL_AT } = process.env;
-await serve(readConfig(processEnvironment()), (platform) => {
+await serve(readConfig(processEnvironment()), EVERYTHING, (platform) => {
   const weak = FAIL_AT ? failing(platform, FAIL_AT) : platform;
   return CRASH_AT ? crashing(weak, parse(CRASH_AT)) : weak;
 });

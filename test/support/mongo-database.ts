@@ -65,6 +65,7 @@ async function openedMongo(uri: string): Promise<OpenedMongo> {
   };
 }
 
+/** A line for a server that is FerretDB, null for MongoDB itself. */
 async function lineFor(serverUri: string, client: mongoose.Connection): Promise<MongoLine | null> {
   const build = await client.db?.admin().command({ buildInfo: 1 });
   if (build?.ferretdbVersion === undefined) return null;

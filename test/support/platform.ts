@@ -25,7 +25,13 @@ export async function openTestPlatform(environment: Environment = {}): Promise<T
   const dir = await mkdtemp(join(tmpdir(), 'windlass-platform-'));
   const config = readConfig({ DATA_DIR: dir, MIN_FREE_BYTES: '0', ...environment });
   const publicUrl = 'http://localhost:8080';
-  const { platform, close } = await wire({ config, log: pino({ level: 'silent' }), metrics: createMetrics('test'), publicUrl });
+  const { platform, close } = await wire({
+    config,
+    log: pino({ level: 'silent' }),
+    metrics: createMetrics('test'),
+    publicUrl,
+    patient: false,
+  });
   return {
     platform,
     ledger: new Ledger(platform, () => undefined),

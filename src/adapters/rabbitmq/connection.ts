@@ -13,6 +13,8 @@ export interface RabbitConnectionOptions {
   /** Shown by the broker beside the connection. */
   purpose: 'publishing' | 'consuming';
   log: Logger;
+  /** Whether a broker that is away at first is waited for, like one that goes away later. */
+  patient: boolean;
   /** Called when it has gone up or down, or was blocked or unblocked. */
   onChange: () => void;
 }
@@ -37,12 +39,14 @@ export class RabbitConnection {
     recovering.on('disconnect', (error) => this.#wentDown(error));
     recovering.on('blocked', () => this.#block(true));
     recovering.on('unblocked', () => this.#block(false));
-    recovering.on('connect-failed', (err) => options.log.debug({ err, purpose: options.purpose }, 'RabbitMQ could not be reached'));
+    recovering.on('connect-failed', (err) =>
+      options.log[options.patient ? 'warn' : 'debug']({ err, purpose: options.purpose }, 'RabbitMQ could not be reached'),
+    );
     // Each is followed by `disconnect`; without a listener it would end the process.
     recovering.on('error', () => undefined);
   }
 
-  /** Throws `queue_unavailable` when the broker cannot be reached now; later losses mend themselves. */
+  /** Throws `queue_unavailable` when the broker cannot be reached now, unless it is patient; later losses mend themselves. */
   static async open(options: RabbitConnectionOptions): Promise<RabbitConnection> {
     const url = new URL(options.url);
     if (!url.searchParams.has('heartbeat')) url.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS));
@@ -50,12 +54,13 @@ export class RabbitConnection {
       timeout: CONNECT_MS,
       noDelay: true,
       clientProperties: { connection_name: `windlass ${options.purpose}` },
-      recovery: { ...RECOVERY, initialMaxRetries: 0, waitForConnect: false },
+      recovery: { ...RECOVERY, initialMaxRetries: options.patient ? Number.POSITIVE_INFINITY : 0, waitForConnect: false },
     });
     const connection = new RabbitConnection(recovering, options);
     try {
       await asked('answer', () => recovering.waitForConnect(), CONNECT_MS + 1000);
     } catch (error) {
+      if (options.patient) return connection;
       await connection.close();
       throw error;
     }

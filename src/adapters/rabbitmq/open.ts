@@ -10,13 +10,15 @@ export interface RabbitMessagesOptions {
   prefix: string;
   /** Address that clients reach the platform by: the source of its events. */
   publicUrl: string;
+  /** Whether a broker that is away is waited for. */
+  patient: boolean;
   /** Epoch ms. */
   clock: () => number;
 }
 
-/** Jobs and events on the connections of one process. Throws `queue_unavailable` when the broker cannot be reached. */
-export async function openRabbitMessages({ url, log, prefix, publicUrl, clock }: RabbitMessagesOptions) {
-  const rabbit = await openRabbit({ url, log });
+/** Jobs and events on the connections of one process. Throws `queue_unavailable` when the broker cannot be reached, unless it is patient. */
+export async function openRabbitMessages({ url, log, prefix, publicUrl, patient, clock }: RabbitMessagesOptions) {
+  const rabbit = await openRabbit({ url, log, patient });
   try {
     const queue = new RabbitJobQueue({ rabbit, log, prefix, clock });
     const events = await RabbitUploadEvents.open({ rabbit, log, prefix, publicUrl });

@@ -6,6 +6,8 @@ export interface RabbitOptions {
   /** amqp:// or amqps://, with user and password; never logged. */
   url: string;
   log: Logger;
+  /** Opens although the broker is away, and connects when it comes. */
+  patient?: boolean;
   /** Told when the broker has gone away or come back (also when it takes no messages because of an alarm). */
   onState?: (up: boolean) => void;
 }
@@ -15,17 +17,18 @@ export interface RabbitOptions {
  * acknowledgements of finished jobs, and whatever is asked of it, must not wait behind that.
  */
 export interface Rabbit {
+  readonly patient: boolean;
   readonly publishing: RabbitConnection;
   readonly consuming: RabbitConnection;
   close(): Promise<void>;
 }
 
 /** Throws `queue_unavailable` within seconds when the broker cannot be reached; afterwards losses mend themselves. */
-export async function openRabbit({ url, log, onState }: RabbitOptions): Promise<Rabbit> {
+export async function openRabbit({ url, log, patient = false, onState }: RabbitOptions): Promise<Rabbit> {
   const parsed = parseUrl(url);
   const state = new State(onState);
   const open = async (purpose: 'publishing' | 'consuming'): Promise<RabbitConnection> => {
-    const connection = await RabbitConnection.open({ url: parsed, purpose, log, onChange: () => state.look() });
+    const connection = await RabbitConnection.open({ url: parsed, purpose, log, patient, onChange: () => state.look() });
     state.add(connection);
     return connection;
   };
@@ -33,7 +36,12 @@ export async function openRabbit({ url, log, onState }: RabbitOptions): Promise<
   try {
     publishing = await open('publishing');
     const consuming = await open('consuming');
-    return { publishing, consuming, close: async () => void (await Promise.all([publishing?.close(), consuming.close()])) };
+    return {
+      patient,
+      publishing,
+      consuming,
+      close: async () => void (await Promise.all([publishing?.close(), consuming.close()])),
+    };
   } catch (cause) {
     await publishing?.close();
     throw unavailable(`RabbitMQ at ${parsed.host} cannot be reached: ${reasonOf(cause)}.`, cause);

@@ -21,6 +21,8 @@ export interface SubscriptionOptions {
   log: Logger;
   /** What is subscribed to, for the log. */
   subject: string;
+  /** Whether a broker that is away at first is waited for, like one that goes away later. */
+  patient: boolean;
   /** Declares what is needed and begins to consume. Ends the session when the broker cancels it. */
   begin: (session: Session) => Promise<void>;
 }
@@ -35,9 +37,14 @@ export class Subscription {
     this.#options = options;
   }
 
-  /** Throws `queue_unavailable` when it cannot subscribe now; what is lost later is mended in the background. */
+  /** Throws `queue_unavailable` when it cannot subscribe now, unless it is patient; what is lost later is mended in the background. */
   async start(): Promise<void> {
-    const session = await this.#open();
+    const { patient, log, subject } = this.#options;
+    const session = await this.#open().catch((err: unknown) => {
+      if (!patient) throw err;
+      log.warn({ err, subject }, 'could not subscribe yet; trying on');
+      return null;
+    });
     void this.#keep(session);
   }
 
@@ -63,8 +70,8 @@ export class Subscription {
     return session;
   }
 
-  async #keep(first: Session): Promise<void> {
-    let session: Session | null = first;
+  async #keep(first: Session | null): Promise<void> {
+    let session = first ?? (await this.#reopen());
     while (session) {
       await ended(session);
       session = await this.#reopen();

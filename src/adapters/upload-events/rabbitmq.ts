@@ -42,6 +42,7 @@ export class RabbitUploadEvents implements UploadEvents, Provisioned {
       connection: rabbit.consuming,
       log,
       subject: 'events',
+      patient: rabbit.patient,
       begin: (session) => this.#begin(session),
     });
   }

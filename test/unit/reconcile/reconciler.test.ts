@@ -285,8 +285,13 @@ describe('the run itself', () => {
   test('only one runs at a time, and the next one after it', async () => {
     const other = bench.platform.leases;
     expect(await other.acquire('reconciler', 'another process', Date.now(), Date.now() + HOUR)).toBe(true);
+    const disks = await reconciler.run();
+    expect(disks?.tasks.map(({ task }) => task)).toEqual(['remove unfinished files', 'remove spooled files', 'remove direct files']);
+    expect(await other.acquire('reconciler of local', 'another process', Date.now(), Date.now() + HOUR)).toBe(true);
     expect(await reconciler.run()).toBeNull();
+    await other.release('reconciler of local', 'another process');
     await other.release('reconciler', 'another process');
+    expect((await reconciler.run({ disksOnly: true }))?.tasks).toHaveLength(3);
     expect(await reconciler.run()).not.toBeNull();
     expect(await reconciler.run()).not.toBeNull();
   });

@@ -19,6 +19,8 @@ export interface RabbitConsumerOptions {
   connection: RabbitConnection;
   names: JobNames;
   log: Logger;
+  /** Whether a broker that is away at first is waited for. */
+  patient: boolean;
   clock: () => number;
   /** Makes the queues that are missing. */
   declare: () => Promise<void>;
@@ -38,8 +40,8 @@ export class RabbitConsumer implements Consumer {
 
   constructor(options: RabbitConsumerOptions) {
     this.#options = options;
-    const { connection, log } = options;
-    this.#subscription = new Subscription({ connection, log, subject: 'jobs', begin: (session) => this.#begin(session) });
+    const { connection, log, patient } = options;
+    this.#subscription = new Subscription({ connection, log, subject: 'jobs', patient, begin: (session) => this.#begin(session) });
   }
 
   /** Throws `queue_unavailable` when the broker is away; what happens to the subscription later is mended. */

@@ -75,6 +75,7 @@ export class RabbitJobQueue implements JobQueue, Provisioned {
     const consumer = new RabbitConsumer({
       connection: rabbit.consuming,
       names: this.#names,
+      patient: rabbit.patient,
       log,
       clock,
       declare: () => declare(rabbit.consuming, this.#topology),

@@ -1,0 +1,88 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { v7 } from 'uuid';
+import type { Addresses } from '../services/servers.ts';
+import { freePort } from './free-port.ts';
+import { mongoUnderTest } from './mongo-database.ts';
+import { type RunningServer, runCommand, type Settings, startServer } from './server.ts';
+
+export interface StackOptions {
+  apis?: number;
+  workers?: number;
+  settings?: Settings;
+}
+
+/** Servers and workers as processes of their own on MongoDB, RabbitMQ and S3, in a database, bucket and queues that nobody else uses. */
+export interface Stack {
+  apis: RunningServer[];
+  workers: RunningServer[];
+  settings: Settings;
+  startWorker(settings?: Settings): Promise<RunningServer>;
+  /** `windlass audit` beside each server: the problems of all. */
+  audit(): Promise<object[]>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export async function startStack(servers: Addresses, { apis = 2, workers = 2, settings = {} }: StackOptions = {}): Promise<Stack> {
+  const id = v7().slice(-12);
+  const folder = await mkdtemp(join(tmpdir(), 'windlass-stack-'));
+  const mongo = await mongoUnderTest(servers.mongodbUri, `stack-${id}`);
+  const shared: Settings = {
+    MONGODB_URI: mongo.uri,
+    RABBITMQ_URL: servers.rabbitmqUrl,
+    RABBITMQ_PREFIX: `stack-${id}`,
+    S3_BUCKET: `stack-${id}`,
+    S3_ENDPOINT: servers.s3.endpoint,
+    AWS_ACCESS_KEY_ID: servers.s3.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: servers.s3.secretAccessKey,
+    INTERNAL_SECRET: `secret of the stack ${id}`,
+    ...settings,
+  };
+  const processes: RunningServer[] = [];
+  const started = async (name: string, role: 'api' | 'relay', more: Settings): Promise<RunningServer> => {
+    const options = { dataDir: join(folder, name), program: ['src/main.ts', role] };
+    const server = await startServer({ ...shared, NODE_NAME: name, ...more }, options);
+    processes.push(server);
+    return server;
+  };
+  const startApi = async (index: number): Promise<RunningServer> => {
+    const port = await freePort();
+    return started(`api-${index}`, 'api', { PORT: String(port), NODE_URL: `http://localhost:${port}` });
+  };
+  let lastWorker = 0;
+  const startWorker = (more: Settings = {}): Promise<RunningServer> => {
+    lastWorker += 1;
+    return started(`worker-${lastWorker}`, 'relay', more);
+  };
+  const stack: Stack = {
+    apis: [],
+    workers: [],
+    settings: shared,
+    startWorker,
+    async audit() {
+      const reports = await Promise.all(
+        stack.apis.map(({ dataDir }, index) =>
+          runCommand(['audit', '--grace', '0', '--json'], { ...shared, NODE_NAME: `api-${index}`, DATA_DIR: dataDir }),
+        ),
+      );
+      return reports.flatMap(({ code, stdout, stderr }) => {
+        if (code !== 0 && stdout === '') throw new Error(`the audit failed: ${stderr}`);
+        return JSON.parse(stdout).problems;
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(processes.map((one) => one.kill()));
+      await mongo.close();
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+  try {
+    for (let index = 0; index < apis; index += 1) stack.apis.push(await startApi(index));
+    for (let count = 0; count < workers; count += 1) stack.workers.push(await startWorker());
+    return stack;
+  } catch (error) {
+    await stack[Symbol.asyncDispose]();
+    throw error;
+  }
+}
