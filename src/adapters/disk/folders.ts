@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { FolderHandles } from './folder-handles.ts';
 
 const FOLDER_MODE = 0o750;
 /** Only a cache: when it is full it starts afresh, at the price of some flushes. */
@@ -20,6 +21,7 @@ export async function syncFolder(path: string): Promise<void> {
 export class Folders {
   readonly #root: string;
   readonly #durable = new Set<string>();
+  readonly #handles = new FolderHandles();
 
   constructor(root: string) {
     this.#root = root;
@@ -42,8 +44,14 @@ export class Folders {
     for (const path of flushed) this.#durable.add(path);
   }
 
+  /** Flushes the entries of a folder that files are put into all the time. */
+  sync(folder: string): Promise<void> {
+    return this.#handles.sync(folder);
+  }
+
   /** To be called when a folder is gone, so that it is made again when it is needed again. */
   forget(folder: string): void {
     this.#durable.delete(folder);
+    this.#handles.forget(folder);
   }
 }

@@ -2,7 +2,7 @@ import { type FileHandle, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { codeOf } from '../../errors.ts';
 import type { DiskFile } from '../../ports/disk.ts';
-import { type Folders, syncFolder } from './folders.ts';
+import type { Folders } from './folders.ts';
 import { type Reservation, spoolFull } from './free-space.ts';
 import { entryOf, type FileEntry } from './stored-file.ts';
 
@@ -26,7 +26,6 @@ export class UnfinishedFile implements DiskFile {
   readonly #parts: UnfinishedFileParts;
   #state: State = 'open';
   #size = 0;
-  #etag: string | null = null;
   #renamed = false;
   #committing: Promise<void> | null = null;
   #discarding: Promise<void> | null = null;
@@ -63,12 +62,8 @@ export class UnfinishedFile implements DiskFile {
 
   /** Flushes the bytes; the file as it will be found after `commit`. Nothing can be written after it. */
   async seal(): Promise<FileEntry> {
-    this.#assertOpen();
-    this.#state = 'sealed';
-    await this.#parts.handle.datasync().catch(translateNoSpace);
-    const entry = entryOf(this.key, await this.#parts.handle.stat({ bigint: true }));
-    this.#etag = entry.etag;
-    return entry;
+    await this.#flush();
+    return entryOf(this.key, await this.#parts.handle.stat({ bigint: true }));
   }
 
   commit(): Promise<void> {
@@ -82,10 +77,9 @@ export class UnfinishedFile implements DiskFile {
   }
 
   async #commit(): Promise<void> {
-    if (this.#state === 'open') await this.seal();
+    if (this.#state === 'open') await this.#flush();
     if (this.#state !== 'sealed') throw new Error(`${this.key} is ${this.#state}`);
     const { temporary, target, folders, reservation, handle, onEnd } = this.#parts;
-    await handle.close();
     const folder = dirname(target);
     await folders.make(folder);
     await rename(temporary, target).catch(async (error: unknown) => {
@@ -95,8 +89,10 @@ export class UnfinishedFile implements DiskFile {
       await rename(temporary, target);
     });
     this.#renamed = true;
-    await syncFolder(folder);
+    await folders.sync(folder);
     this.#state = 'committed';
+    // Nothing of the file depends on it any more.
+    await handle.close().catch(() => undefined);
     reservation?.release();
     onEnd();
   }
@@ -107,10 +103,10 @@ export class UnfinishedFile implements DiskFile {
     this.#state = 'discarded';
     const { temporary, handle, reservation, onEnd } = this.#parts;
     try {
+      if (this.#renamed) await this.#takeBack();
       // Closing waits for a write that is under way.
       await handle.close();
       await unlink(temporary).catch(ignoreMissing);
-      if (this.#renamed) await this.#takeBack();
     } finally {
       reservation?.release();
       onEnd();
@@ -119,8 +115,16 @@ export class UnfinishedFile implements DiskFile {
 
   /** The commit failed after the rename: nobody may find the file, unless somebody has put another one in its place. */
   async #takeBack(): Promise<void> {
-    const found = await stat(this.#parts.target, { bigint: true }).catch(ignoreMissing);
-    if (found && entryOf(this.key, found).etag === this.#etag) await unlink(this.#parts.target).catch(ignoreMissing);
+    const { target, handle } = this.#parts;
+    const found = await stat(target, { bigint: true }).catch(ignoreMissing);
+    const own = await handle.stat({ bigint: true });
+    if (found && entryOf(this.key, found).etag === entryOf(this.key, own).etag) await unlink(target).catch(ignoreMissing);
+  }
+
+  async #flush(): Promise<void> {
+    this.#assertOpen();
+    this.#state = 'sealed';
+    await this.#parts.handle.datasync().catch(translateNoSpace);
   }
 
   #assertOpen(): void {
