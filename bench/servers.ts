@@ -87,11 +87,16 @@ function readText(path: string): string {
   }
 }
 
-export const windlass: StartServer = (folder) =>
-  start('windlass', folder, (port, data) => ({
-    argv: [process.execPath, '--max-semi-space-size=2', here('../bin/windlass.js'), 'all'],
-    env: { PORT: String(port), OPS_PORT: '0', DATA_DIR: data, LOG_LEVEL: 'warn', MIN_FREE_BYTES: '0' },
-  }));
+export const windlass: StartServer = (folder) => windlassWith({})(folder);
+
+/** Windlass with further settings. */
+export const windlassWith =
+  (settings: Record<string, string>): StartServer =>
+  (folder) =>
+    start('windlass', folder, (port, data) => ({
+      argv: [process.execPath, '--max-semi-space-size=2', here('../bin/windlass.js'), 'all'],
+      env: { PORT: String(port), OPS_PORT: '0', DATA_DIR: data, LOG_LEVEL: 'warn', MIN_FREE_BYTES: '0', ...settings },
+    }));
 
 export const koaMulter: StartServer = (folder) =>
   start('koa-multer', folder, (port, data) => ({
