@@ -118,7 +118,10 @@ describe('broken promises', () => {
 test('a client that goes away in the middle closes the file', async () => {
   await server.close();
   const opened: Readable[] = [];
-  server = await startUploadServer({}, (platform) => ({ direct: watched(platform, opened) }));
+  server = await startUploadServer({}, ({ disks, ...platform }) => {
+    const direct = watched({ disks, ...platform }, opened);
+    return { disks: { spoolOf: (node) => disks.spoolOf(node), directOf: () => direct } };
+  });
   const bytes = await new RandomFile(16 * 1024 * 1024, 'download').bytes();
   const { body } = await server.api.raw('direct', bytes as Buffer<ArrayBuffer>);
   const connection = new RawConnection(server.port);
