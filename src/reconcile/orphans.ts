@@ -2,7 +2,7 @@ import { type KeyArea, parseKey } from '../core/keys.ts';
 import type { Upload } from '../core/upload.ts';
 import type { Ports } from '../platform.ts';
 import type { Disk } from '../ports/disk.ts';
-import { ownsDirect, ownsMultipart, ownsObject, ownsSpooled, ownsStaged } from './ownership.ts';
+import { mayPutParts, ownsDirect, ownsMultipart, ownsObject, ownsSpooled, ownsStaged } from './ownership.ts';
 import { inBatches } from './paging.ts';
 
 /** Bytes that no record owns. */
@@ -29,12 +29,12 @@ type OrphanParts = Pick<Ports, 'uploads' | 'spool' | 'direct' | 'store'>;
  * before its record: so what is younger than the grace period is not even looked up.
  */
 export async function* findOrphans(parts: OrphanParts, kind: Orphan['kind'], before: number): AsyncGenerator<Orphan> {
-  const { area, list } = SOURCES[kind];
+  const { areas, list } = SOURCES[kind];
   for await (const batch of inBatches(olderThan(list(parts, before), before))) {
-    const ids = batch.map(({ key }) => idOf(key, area)).filter((id) => id !== null);
+    const ids = batch.map(({ key }) => idOf(key, areas)).filter((id) => id !== null);
     const owners = new Map((await parts.uploads.findMany(ids)).map((upload) => [upload.id, upload]));
     for (const { key, owned, remove } of batch) {
-      const id = idOf(key, area);
+      const id = idOf(key, areas);
       const upload = id === null ? undefined : owners.get(id);
       if (!upload || !owned(upload)) yield { kind, key, foreign: id === null, remove };
     }
@@ -43,17 +43,17 @@ export async function* findOrphans(parts: OrphanParts, kind: Orphan['kind'], bef
 
 export const ORPHAN_SOURCES = ['spool', 'direct', 'object', 'staging', 'multipart'] as const satisfies Orphan['kind'][];
 
-const SOURCES: Record<Orphan['kind'], { area: KeyArea; list: (parts: OrphanParts, before: number) => AsyncIterable<Found> }> = {
-  spool: { area: 'spool', list: ({ spool }) => filesOn(spool, ownsSpooled) },
-  direct: { area: 'files', list: ({ direct }) => filesOn(direct, ownsDirect) },
-  object: { area: 'files', list: ({ store }) => objectsIn(store, 'files/', ownsObject) },
-  staging: { area: 'staging', list: ({ store }, before) => objectsIn(store, 'staging/', (upload) => ownsStaged(upload, before)) },
-  multipart: { area: 'staging', list: ({ store }) => multipartsIn(store) },
+const SOURCES: Record<Orphan['kind'], { areas: readonly KeyArea[]; list: (parts: OrphanParts, before: number) => AsyncIterable<Found> }> = {
+  spool: { areas: ['spool'], list: ({ spool }) => filesOn(spool, ownsSpooled) },
+  direct: { areas: ['files'], list: ({ direct }) => filesOn(direct, ownsDirect) },
+  object: { areas: ['files'], list: ({ store }) => objectsIn(store, 'files/', ownsObject) },
+  staging: { areas: ['staging'], list: ({ store }, before) => objectsIn(store, 'staging/', (upload) => ownsStaged(upload, before)) },
+  multipart: { areas: ['staging', 'files'], list: ({ store }) => multipartsIn(store) },
 };
 
-function idOf(key: string, area: KeyArea): string | null {
+function idOf(key: string, areas: readonly KeyArea[]): string | null {
   const parsed = parseKey(key);
-  return parsed?.area === area ? parsed.id : null;
+  return parsed && areas.includes(parsed.area) ? parsed.id : null;
 }
 
 async function* olderThan(found: AsyncIterable<Found>, before: number): AsyncGenerator<Found> {
@@ -68,9 +68,11 @@ async function* objectsIn(store: Ports['store'], prefix: string, owned: (upload:
   for await (const { key, modifiedAt } of store.list(prefix)) yield { key, at: modifiedAt, owned, remove: () => store.remove(key) };
 }
 
+/** Clients' below staging/; below files/ those that large objects are put or copied by. */
 async function* multipartsIn(store: Ports['store']): AsyncGenerator<Found> {
-  for await (const { key, multipartId, startedAt } of store.listMultiparts('staging/')) {
-    const owned = (upload: Upload): boolean => ownsMultipart(upload, multipartId);
-    yield { key, at: startedAt, owned, remove: () => store.abortMultipart(key, multipartId) };
-  }
+  for (const area of ['staging', 'files'] as const)
+    for await (const { key, multipartId, startedAt } of store.listMultiparts(`${area}/`)) {
+      const owned = area === 'staging' ? (upload: Upload): boolean => ownsMultipart(upload, multipartId) : mayPutParts;
+      yield { key, at: startedAt, owned, remove: () => store.abortMultipart(key, multipartId) };
+    }
 }

@@ -24,3 +24,6 @@ export function ownsStaged({ state, staging }: Upload, before: number): boolean 
 
 export const ownsMultipart = ({ state, staging }: Upload, multipartId: string): boolean =>
   (state === 'pending' || state === 'verifying') && staging?.multipartId === multipartId;
+
+/** Whether a worker may be putting the final object together from parts. */
+export const mayPutParts = ({ state }: Upload): boolean => ['queued', 'relaying', 'verifying'].includes(state);

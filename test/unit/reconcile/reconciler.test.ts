@@ -235,6 +235,16 @@ describe('bytes that no record owns', () => {
     expect(await store.listParts(key, multipartId)).toEqual([]);
   });
 
+  test('the parts of an object that a worker began to put together stay as long as its upload is on its way', async () => {
+    const { store } = bench.platform;
+    const upload = await acceptRelay(bench, BYTES);
+    const under = keyOf('files', upload.tenant, upload.id);
+    await store.createMultipart(under, 'video/mp4');
+    expect((await run(2 * HOUR)).removed.multipart).toBe(0);
+    await move(upload, 'failed');
+    expect((await run(2 * HOUR)).removed.multipart).toBe(1);
+  });
+
   test('half-written files of a process that died are removed', async () => {
     const folder = join(bench.platform.config.SPOOL_DIR, '.unfinished');
     await writeFileTo(bench.platform.spool, keyOf('spool', 'acme', bench.platform.newId()), BYTES);
