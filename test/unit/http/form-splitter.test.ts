@@ -7,7 +7,7 @@ import { PartHeads } from '../../../src/http/receive/part-heads.ts';
 
 const BOUNDARY = 'bo-und';
 const DELIMITER = `\r\n--${BOUNDARY}`;
-const BEFORE = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="a"\r\n\r\nv\r\n\r\nw${DELIMITER}\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n`;
+const BEFORE = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="a"\r\n\r\nv\r\n\r\nw${DELIMITER}\r\nContent-Disposition: form-data; name="file"; filename="y"\r\n\r\n`;
 const BEHIND = `${DELIMITER}--\r\n`;
 
 /** A form cut into chunks; what its parser gets, and the file. */
@@ -58,7 +58,7 @@ test('a form that ends in the middle of its file fails the file', async () => {
 });
 
 test('a parser that takes for a field what has a file name is found out', async () => {
-  const text = BEFORE.replace('name="file"; filename="x"', 'name="a; filename=b"');
+  const text = BEFORE.replace('name="file"; filename="y"', 'name="a; filename=b"');
   const errors: Error[] = [];
   const parser = new Writable({ write: (_chunk, _encoding, done) => done() });
   const heads = new PartHeads(BOUNDARY);
