@@ -17,6 +17,7 @@ import { addStatus } from './commands/status.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addUpload } from './commands/upload.ts';
 import { VERSION } from './version.ts';
+import type { Parts } from './wire.ts';
 
 const EXAMPLES = `
 Try it:
@@ -36,6 +37,7 @@ ${EXIT_CODES_HELP}`;
 
 /** Loaded only when a command needs it: the others should start at once. */
 const openPlatform = async (): Promise<OpenPlatform> => (await import('./commands/open.ts')).openCommandPlatform();
+const openParts = async (): Promise<Parts> => (await import('./commands/open.ts')).commandParts();
 
 const program = new Command('windlass')
   .description('Takes files: direct, relayed, or straight to the object store by signed links.')
@@ -55,7 +57,8 @@ program.commandsGroup('Files:');
 for (const add of [addUpload, addStatus, addList, addGet, addRemove]) add(program);
 
 program.commandsGroup('Operation, beside the server and with its settings:');
-for (const add of [addProvision, addDoctor, addAudit, addReconcile, addRedrive]) add(program, openPlatform);
+for (const add of [addProvision, addDoctor]) add(program, openParts);
+for (const add of [addAudit, addReconcile, addRedrive]) add(program, openPlatform);
 
 // `windlass list | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));

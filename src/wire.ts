@@ -6,6 +6,8 @@ import { LocalDisk } from './adapters/disk/local-disk.ts';
 import { EmbeddedJobQueue } from './adapters/job-queue/embedded/queue.ts';
 import { internalEndpoint } from './adapters/node-disks/endpoint.ts';
 import { ServersDisks } from './adapters/node-disks/node-disks.ts';
+import { openAgents } from './adapters/node-disks/peer.ts';
+import { RemoteDisk } from './adapters/node-disks/remote-disk.ts';
 import { storeEndpoint } from './adapters/object-store/disk/http.ts';
 import { DiskPresigner } from './adapters/object-store/disk/links.ts';
 import { loadOrCreateSecret } from './adapters/object-store/disk/secret.ts';
@@ -22,6 +24,7 @@ import { openBody } from './http/receive/body.ts';
 import type { Metrics } from './metrics.ts';
 import { observedStore } from './observed-store.ts';
 import type { Platform, Ports } from './platform.ts';
+import type { NodeDisk } from './ports/node-disks.ts';
 import type { Provisioned, ProvisionStep } from './ports/provision.ts';
 
 export interface Wired {
@@ -46,127 +49,166 @@ export interface WireOptions {
   patient: boolean;
 }
 
+/** Ports that one server or database stands behind, and so are opened together. */
+export interface Part<Opened> {
+  ports: Opened;
+  /** What has to be set up at its server. */
+  provisioned: Provisioned[];
+}
+
+type Records = Pick<Ports, 'uploads' | 'resources' | 'idempotency' | 'leases' | 'nodes'>;
+type Messages = Pick<Ports, 'queue' | 'events'>;
+type Objects = Pick<Ports, 'store' | 'presigner'>;
+
+/** The parts, each opened when it is asked for: a command that examines or sets them up goes on where one cannot be opened. */
+export interface Parts extends Pick<Platform, 'config' | 'clock' | 'newId' | 'spool' | 'direct'> {
+  records(): Promise<Part<Records>>;
+  messages(): Promise<Part<Messages>>;
+  objects(): Promise<Part<Objects> & { endpoint: Middleware | null }>;
+  /** The spool of the server at an address, whoever that is; null without INTERNAL_SECRET. */
+  spoolAt(url: string): NodeDisk | null;
+  /** Closes what was opened, the last first. */
+  close(): Promise<void>;
+}
+
 interface Wiring extends WireOptions {
   clock: () => number;
   newId: () => string;
   /** What has been opened, in that order; closed the other way round. */
   opened: { close(): Promise<void> | void }[];
-  /** What has to be set up at its server. */
-  provisioned: Provisioned[];
   /** SQLite, opened by the first that needs it. */
   sqlite: () => Promise<Database>;
 }
+
+const once = <T>(open: () => Promise<T>): (() => Promise<T>) => {
+  let opening: Promise<T> | null = null;
+  return () => {
+    opening ??= open();
+    return opening;
+  };
+};
+
+const clock = Date.now;
+const newId = (): string => v7();
 
 /**
  * Chooses an adapter for each port from the settings: the only file that knows them. The parts for production, and the
  * SDKs below them, are loaded only where they are chosen.
  */
-export async function wire(options: WireOptions): Promise<Wired> {
+export function partsOf(options: WireOptions): Parts {
+  const { config } = options;
   const opened: Wiring['opened'] = [];
-  const closeAll = async (): Promise<void> => {
-    for (const part of opened.splice(0).reverse()) await part.close();
+  const sqlite = once(async () => {
+    const database = await openDatabase(join(config.DATA_DIR, 'windlass.db'));
+    opened.push(database);
+    return database;
+  });
+  const wiring: Wiring = { ...options, opened, clock, newId, sqlite };
+  const disk = (root: string): LocalDisk => new LocalDisk({ root, minFreeBytes: config.MIN_FREE_BYTES, newId });
+  return {
+    config,
+    clock,
+    newId,
+    spool: disk(config.SPOOL_DIR),
+    direct: disk(config.DIRECT_DIR),
+    records: once(() => (config.MONGODB_URI ? recordsInMongo(wiring, config.MONGODB_URI) : recordsInSqlite(wiring))),
+    messages: once(() => (config.RABBITMQ_URL ? messagesInRabbit(wiring, config.RABBITMQ_URL) : messagesInSqlite(wiring))),
+    objects: once(() => (config.S3_BUCKET ? objectsInS3(wiring, config.S3_BUCKET) : objectsOnDisk(wiring))),
+    spoolAt: (url) => spoolAt(config, url),
+    async close() {
+      for (const part of opened.splice(0).reverse()) await part.close();
+    },
   };
+}
+
+/** All parts at once. Throws when one cannot be opened, with none left open. */
+export async function wire(options: WireOptions): Promise<Wired> {
+  const parts = partsOf(options);
   try {
-    return { ...(await wireParts(options, opened)), close: closeAll };
+    return await wireParts(options, parts);
   } catch (error) {
-    await closeAll();
+    await parts.close();
     throw error;
   }
 }
 
-async function wireParts(options: WireOptions, opened: Wiring['opened']): Promise<Omit<Wired, 'close'>> {
-  const { config, log, metrics } = options;
-  let database: Promise<Database> | null = null;
-  const wiring: Wiring = {
-    ...options,
-    opened,
-    provisioned: [],
-    clock: Date.now,
-    newId: () => v7(),
-    sqlite: () => {
-      database ??= openDatabase(join(config.DATA_DIR, 'windlass.db')).then((sqlite) => {
-        opened.push(sqlite);
-        return sqlite;
-      });
-      return database;
-    },
-  };
-  const { clock, newId, provisioned } = wiring;
-  const disk = (root: string): LocalDisk => new LocalDisk({ root, minFreeBytes: config.MIN_FREE_BYTES, newId });
-  const own = { spool: disk(config.SPOOL_DIR), direct: disk(config.DIRECT_DIR) };
-  const records = await (config.MONGODB_URI ? recordsInMongo(wiring, config.MONGODB_URI) : recordsInSqlite(wiring));
-  const messages = await (config.RABBITMQ_URL ? messagesInRabbit(wiring, config.RABBITMQ_URL) : messagesInSqlite(wiring));
-  const { endpoint, ...objects } = await (config.S3_BUCKET ? objectsInS3(wiring, config.S3_BUCKET) : objectsOnDisk(wiring));
+async function wireParts({ config, log, metrics }: WireOptions, parts: Parts): Promise<Wired> {
+  const own = { spool: parts.spool, direct: parts.direct };
+  const records = await parts.records();
+  const messages = await parts.messages();
+  const { endpoint, ...objects } = await parts.objects();
 
   const secret = config.INTERNAL_SECRET;
   const { NODE_NAME: node, SPOOL_SHARED: spoolIsShared } = config;
-  const disks = new ServersDisks({ node, ...own, spoolIsShared, nodes: records.nodes, secret, clock });
-  opened.push(disks);
-  const platform: Platform = { config, log, metrics, clock, newId, ...own, disks, ...records, ...messages, ...objects };
+  const disks = new ServersDisks({ node, ...own, spoolIsShared, nodes: records.ports.nodes, secret, clock });
+  const ports = { ...records.ports, ...messages.ports, ...objects.ports };
+  const platform: Platform = { config, log, metrics, clock, newId, ...own, disks, ...ports };
   return {
     platform,
     storeEndpoint: endpoint,
     internalEndpoint: secret === undefined ? null : internalEndpoint({ ...own, secret, clock }),
     async provision() {
       const steps: ProvisionStep[] = [];
-      for (const part of provisioned) steps.push(...(await part.provision()));
+      for (const { provisioned } of [records, messages, objects]) for (const part of provisioned) steps.push(...(await part.provision()));
       return steps;
+    },
+    async close() {
+      disks.close();
+      await parts.close();
     },
   };
 }
 
-type Records = Pick<Ports, 'uploads' | 'resources' | 'idempotency' | 'leases' | 'nodes'>;
+function spoolAt({ INTERNAL_SECRET: secret }: Config, url: string): NodeDisk | null {
+  if (secret === undefined) return null;
+  return new RemoteDisk({ node: url, area: 'spool', address: async () => url, secret, clock, agents: openAgents() });
+}
 
-async function recordsInSqlite({ sqlite }: Wiring): Promise<Records> {
+async function recordsInSqlite({ sqlite }: Wiring): Promise<Part<Records>> {
   const database = await sqlite();
-  return {
+  const ports = {
     uploads: new SqliteUploadRepository(database),
     resources: new SqliteResourceRepository(database),
     idempotency: new SqliteIdempotencyRepository(database),
     leases: new SqliteLeaseRepository(database),
     nodes: new SqliteNodeRepository(database),
   };
+  return { ports, provisioned: [] };
 }
 
-async function recordsInMongo({ opened, provisioned }: Wiring, uri: string): Promise<Records> {
+async function recordsInMongo({ opened }: Wiring, uri: string): Promise<Part<Records>> {
   const { openMongoRecords } = await import('./adapters/records/mongo/open.ts');
   const mongo = await openMongoRecords(uri);
   opened.push(mongo);
-  provisioned.push(mongo.indexes);
-  return mongo.records;
+  return { ports: mongo.records, provisioned: [mongo.indexes] };
 }
 
-type Messages = Pick<Ports, 'queue' | 'events'>;
-
-async function messagesInSqlite({ config, clock, newId, sqlite, opened }: Wiring): Promise<Messages> {
+async function messagesInSqlite({ config, clock, newId, sqlite, opened }: Wiring): Promise<Part<Messages>> {
   const queue = new EmbeddedJobQueue({ database: await sqlite(), clock, newId, leaseMs: config.LEASE_SECONDS * 1000 });
   opened.push(queue);
-  return { queue, events: new InProcessUploadEvents() };
+  return { ports: { queue, events: new InProcessUploadEvents() }, provisioned: [] };
 }
 
-async function messagesInRabbit({ config, log, publicUrl, patient, clock, opened, provisioned }: Wiring, url: string): Promise<Messages> {
+async function messagesInRabbit({ config, log, publicUrl, patient, clock, opened }: Wiring, url: string): Promise<Part<Messages>> {
   const { openRabbitMessages } = await import('./adapters/rabbitmq/open.ts');
   const rabbit = await openRabbitMessages({ url, log, prefix: config.RABBITMQ_PREFIX, publicUrl, patient, clock });
   opened.push(rabbit);
   const { queue, events } = rabbit;
-  provisioned.push(queue, events);
-  return { queue, events };
+  return { ports: { queue, events }, provisioned: [queue, events] };
 }
 
-type Objects = Pick<Ports, 'store' | 'presigner'> & { endpoint: Middleware | null };
-
-async function objectsOnDisk({ config, metrics, publicUrl, clock, newId }: Wiring): Promise<Objects> {
+async function objectsOnDisk({ config, metrics, publicUrl, clock, newId }: Wiring): ReturnType<Parts['objects']> {
   const store = new DiskObjectStore({ root: join(config.DATA_DIR, 'store'), minFreeBytes: config.MIN_FREE_BYTES, newId, clock });
   const secret = config.LINK_SECRET ?? (await loadOrCreateSecret(join(config.DATA_DIR, 'secrets', 'link.key')));
   const presigner = new DiskPresigner({ secret, publicUrl });
   const limits = { idleMs: config.UPLOAD_IDLE_SECONDS * 1000, minBytesPerSecond: config.MIN_UPLOAD_BYTES_PER_SECOND, clock };
   const endpoint = storeEndpoint({ store, presigner, clock, watch: (_body, ctx) => openBody(ctx, limits) });
-  return { store: observedStore(store, metrics), presigner, endpoint };
+  return { ports: { store: observedStore(store, metrics), presigner }, provisioned: [], endpoint };
 }
 
 const DAY_SECONDS = 86_400;
 
-async function objectsInS3({ config, metrics, publicUrl, clock, opened, provisioned }: Wiring, bucket: string): Promise<Objects> {
+async function objectsInS3({ config, metrics, publicUrl, clock, opened }: Wiring, bucket: string): ReturnType<Parts['objects']> {
   const { openS3 } = await import('./adapters/object-store/s3/open.ts');
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_SESSION_TOKEN: sessionToken } = config;
   const options = {
@@ -183,6 +225,5 @@ async function objectsInS3({ config, metrics, publicUrl, clock, opened, provisio
   };
   const s3 = openS3(options, { clock, provisioning });
   opened.push(s3);
-  provisioned.push(s3.store);
-  return { store: observedStore(s3.store, metrics), presigner: s3.presigner, endpoint: null };
+  return { ports: { store: observedStore(s3.store, metrics), presigner: s3.presigner }, provisioned: [s3.store], endpoint: null };
 }

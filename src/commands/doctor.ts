@@ -1,15 +1,18 @@
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { Connection } from '../client/connection.ts';
 import { type Config, processEnvironment, readConfig } from '../config.ts';
+import type { Parts } from '../wire.ts';
+import { checkLinks } from './doctor-links.ts';
 import { checkFolder, checkNode, checkSpace, checkTokens, foldersOf } from './doctor-machine.ts';
+import { checkNodeUrl } from './doctor-node.ts';
 import { checkParts } from './doctor-parts.ts';
-import { checkPublic } from './doctor-public.ts';
+import { ANSWER_MS, checkAddress, publicUrlOf } from './doctor-public.ts';
 import { EXIT } from './exit-codes.ts';
 import { broken, type Finding, ok, skipped } from './finding.ts';
-import type { OpenPlatform } from './open.ts';
 import { printable } from './text.ts';
 
-type Open = () => Promise<Pick<OpenPlatform, 'platform' | 'close'>>;
+type Open = () => Promise<Parts>;
 
 const EXAMPLES = `
 Examples:
@@ -54,32 +57,29 @@ async function* examine(open: Open): AsyncGenerator<Finding> {
     yield folder;
     if (folder.state === 'ok') yield await checkSpace(name, path, config.MIN_FREE_BYTES);
   }
-  yield* examineParts(config, open);
+  yield* examinePlatform(await open());
 }
 
-/** Opening the platform makes what is missing; a doctor must not. */
-async function* examineParts(config: Config, open: Open): AsyncGenerator<Finding> {
-  if (!(await stat(config.DATA_DIR).catch(() => null))) {
-    yield skipped('database, queue, object store', 'not there before DATA_DIR is', 'Make them: windlass provision');
-    return;
-  }
-  let opened: Awaited<ReturnType<Open>>;
+/** What the platform needs from elsewhere. One thing that is broken does not hide the others. */
+async function* examinePlatform(parts: Parts): AsyncGenerator<Finding> {
+  const { config, clock } = parts;
+  const connection = new Connection(ANSWER_MS);
   try {
-    opened = await open();
-  } catch (error) {
-    yield broken(
-      'database',
-      error instanceof Error ? error.message : String(error),
-      'Check that DATA_DIR can be written to and is not damaged.',
-    );
-    return;
-  }
-  try {
-    yield* await checkParts(opened.platform);
-    if (config.PORT === 0 && !config.PUBLIC_URL) yield skipped('public address', 'PORT is 0 and PUBLIC_URL is not set, so it is not known');
-    else yield* await checkPublic(opened.platform, config.PUBLIC_URL ?? `http://localhost:${config.PORT}`);
+    let storeWorks = false;
+    for await (const finding of checkParts(parts, Boolean(await stat(config.DATA_DIR).catch(() => null)))) {
+      yield finding;
+      if (finding.subject === 'object store') storeWorks = finding.state === 'ok';
+    }
+    const publicUrl = publicUrlOf(config);
+    const address = await checkAddress(connection, publicUrl, clock());
+    yield address;
+    const answersLinks = config.S3_BUCKET !== undefined || address.subject === 'clock';
+    if (!storeWorks) yield skipped('signed PUT, CORS preflight', 'not tried without an object store');
+    else if (answersLinks) yield* checkLinks({ ...parts, ...(await parts.objects()).ports }, connection, publicUrl);
+    if (config.INTERNAL_SECRET) yield await checkNodeUrl(parts, connection);
   } finally {
-    await opened.close();
+    connection.close();
+    await parts.close();
   }
 }
 

@@ -1,13 +1,14 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { type Config, processEnvironment, readConfig } from '../config.ts';
-import type { ProvisionStep } from '../ports/provision.ts';
+import type { Config } from '../config.ts';
+import type { Provisioned, ProvisionStep } from '../ports/provision.ts';
+import type { Parts } from '../wire.ts';
 import { foldersOf } from './doctor-machine.ts';
-import type { OpenPlatform } from './open.ts';
+import { EXIT } from './exit-codes.ts';
+import { reasonOf } from './finding.ts';
+import { databaseName, type PartName, queueName, storeName } from './part-names.ts';
 import { printable } from './text.ts';
-
-type Open = () => Promise<Pick<OpenPlatform, 'provision' | 'close'>>;
 
 const EXAMPLES = `
 Examples:
@@ -15,42 +16,75 @@ Examples:
   DATA_DIR=/srv/windlass windlass provision && DATA_DIR=/srv/windlass windlass doctor
   S3_BUCKET=uploads S3_ENDPOINT=http://minio:9000 windlass provision
 
-Safe to repeat, and not needed for a trial: servers and workers make what is missing when they start.`;
+Safe to repeat, and not needed for a trial: servers and workers make what is missing when they start.
+What a server cannot do is told as NOT MADE, with what is done instead.
+Exit codes: 0 everything is there, 1 something could not be made.`;
 
-export function addProvision(program: Command, open: Open): void {
+export function addProvision(program: Command, open: () => Promise<Parts>): void {
   program
     .command('provision')
     .description('make what is missing: folders, database and indexes, queues, bucket with CORS and lifecycle rules; safe to repeat')
     .addHelpText('after', EXAMPLES)
-    .action(() => provision(readConfig(processEnvironment()), open));
+    .action(async () => provision(await open()));
 }
 
-async function provision(config: Config, open: Open): Promise<void> {
-  const folders = { ...foldersOf(config), ...(config.S3_BUCKET ? {} : { store: join(config.DATA_DIR, 'store') }) };
-  const things = { ...folders, ...filesOf(config) };
-  const missing = new Set<string>();
-  for (const path of Object.values(things)) if (!(await stat(path).catch(() => null))) missing.add(path);
-  for (const path of Object.values(folders)) await mkdir(path, { recursive: true });
-  // Opening makes database and key, and brings an older database up to date.
-  const { provision: provisionParts, close } = await open();
+/** A part that cannot be made does not keep the others from it. */
+async function provision(parts: Parts): Promise<void> {
+  const { config } = parts;
   try {
-    for (const [subject, detail] of Object.entries(things)) print({ subject, detail, outcome: missing.has(detail) ? 'made' : 'unchanged' });
-    for (const step of await provisionParts()) print(step);
+    for (const [subject, path] of Object.entries(foldersIn(config)))
+      await making({ subject, path, make: () => mkdir(path, { recursive: true }).then(() => []) });
+    const [database, queue] = [databaseName(config), queueName(config)];
+    // Opening makes the database, and brings an older one up to date.
+    const file = join(config.DATA_DIR, 'windlass.db');
+    await making({ subject: 'database', part: database, path: database.embedded ? file : null, make: () => parts.records().then(stepsOf) });
+    const queueFile = queue.embedded && !database.embedded ? file : null;
+    await making({ subject: 'queue', part: queue, path: queueFile, make: () => parts.messages().then(stepsOf) });
+    const key = config.LINK_SECRET || config.S3_BUCKET ? null : join(config.DATA_DIR, 'secrets', 'link.key');
+    await making({ subject: 'link key', part: storeName(config), path: key, make: () => parts.objects().then(stepsOf) });
+    if (config.LINK_SECRET && !config.S3_BUCKET) process.stdout.write('given      link key    LINK_SECRET\n');
   } finally {
-    await close();
+    await parts.close();
   }
-  if (config.LINK_SECRET) process.stdout.write('given      link key    LINK_SECRET\n');
 }
 
-/** Files that the embedded parts make when they are opened. */
-function filesOf({ DATA_DIR, LINK_SECRET, S3_BUCKET, MONGODB_URI, RABBITMQ_URL }: Config): Record<string, string> {
-  return {
-    ...(MONGODB_URI && RABBITMQ_URL ? {} : { database: join(DATA_DIR, 'windlass.db') }),
-    ...(LINK_SECRET || S3_BUCKET ? {} : { 'link key': join(DATA_DIR, 'secrets', 'link.key') }),
-  };
+const foldersIn = (config: Config): Record<string, string> => ({
+  ...foldersOf(config),
+  ...(config.S3_BUCKET ? {} : { store: join(config.DATA_DIR, 'store') }),
+});
+
+async function stepsOf({ provisioned }: { provisioned: Provisioned[] }): Promise<ProvisionStep[]> {
+  const steps: ProvisionStep[] = [];
+  for (const one of provisioned) steps.push(...(await one.provision()));
+  return steps;
+}
+
+interface Making {
+  subject: string;
+  /** File or folder that is made; null where there is none. */
+  path: string | null;
+  part?: PartName;
+  make(): Promise<ProvisionStep[]>;
+}
+
+/** Tells what was made; or why not, and what to do about it. */
+async function making({ subject, path, part, make }: Making): Promise<void> {
+  const there = path !== null && (await stat(path).catch(() => null)) !== null;
+  try {
+    const steps = await make();
+    if (path !== null) print({ subject, detail: path, outcome: there ? 'unchanged' : 'made' });
+    for (const step of steps) print(step);
+  } catch (error) {
+    const reason = reasonOf(error);
+    const [name, what, advice] = part
+      ? [part.subject, `${part.product}: ${reason}`, part.advice(reason)]
+      : [subject, reason, 'Check the folder above it.'];
+    process.stderr.write(`FAILED     ${name.padEnd(10)}  ${printable(what)} -> ${advice}\n`);
+    process.exitCode = EXIT.failed;
+  }
 }
 
 const WORDS: Record<ProvisionStep['outcome'], string> = { made: 'made', unchanged: 'was there', unsupported: 'NOT MADE' };
 
 const print = ({ subject, outcome, detail }: ProvisionStep): boolean =>
-  process.stdout.write(`${WORDS[outcome].padEnd(9)}  ${subject.padEnd(10)}  ${printable(detail)}\n`);
+  process.stdout.write(`${`${WORDS[outcome].padEnd(9)}  ${subject.padEnd(10)}  ${printable(detail)}`.trimEnd()}\n`);

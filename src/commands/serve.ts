@@ -8,11 +8,12 @@ import { listen } from '../http/server.ts';
 import { createLogger } from '../logger.ts';
 import { createMetrics } from '../metrics.ts';
 import type { Platform } from '../platform.ts';
+import { Provisioning } from '../provisioning.ts';
 import { Registration } from '../registration.ts';
 import { stopOnSignals } from '../shutdown.ts';
 import { TokenFile } from '../tokens.ts';
 import { VERSION } from '../version.ts';
-import { type Wired, wire } from '../wire.ts';
+import { wire } from '../wire.ts';
 
 /** What a process does: takes requests, carries out jobs, or both. */
 export interface Roles {
@@ -35,7 +36,9 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
   const health: Health = { started: false, ready: false };
 
   const wired = await wire({ config, log, metrics, publicUrl, patient: true });
-  if (roles.api) await provisionAtStart(wired);
+  const provisioning = new Provisioning({ provision: wired.provision, log });
+  // Workers leave it to servers, which know by what address pages are served.
+  if (roles.api) await provisioning.start();
   const assembly = assemble(decorate(wired.platform));
   const { storeEndpoint, internalEndpoint } = wired;
   const api = roles.api ? new Api({ assembly, storeEndpoint, internalEndpoint, tokens, publicUrl, port, version: VERSION }) : null;
@@ -54,6 +57,7 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
     metrics.draining.set(1);
     api?.drain();
     registration.stop();
+    provisioning.stop();
     await new Promise((resolve) => setTimeout(resolve, config.SHUTDOWN_DELAY_SECONDS * 1000));
     await finish(assembly, api, config.SHUTDOWN_GRACE_SECONDS * 1000);
     tokens?.close();
@@ -71,16 +75,6 @@ async function finish({ worker, reconciler, completion, dispatcher }: Assembly, 
   await Promise.all([api?.stop(graceMs), worker.stop(graceMs), reconciler.stop()]);
   await completion.drain();
   await dispatcher.stop();
-}
-
-/** Makes what is missing; workers leave it to servers, which know by what address pages are served. A server that is away is no reason not to start: what it would have made is made when it is needed. */
-async function provisionAtStart({ provision, platform: { log } }: Wired): Promise<void> {
-  try {
-    for (const { subject, outcome, detail } of await provision())
-      if (outcome !== 'unchanged') log.info({ subject, outcome, detail }, 'provisioned');
-  } catch (error) {
-    log.warn({ err: error }, 'what the server needs could not be made; `windlass provision` tells more');
-  }
 }
 
 /** A port that is free right now, for PORT=0: links are signed for an address, so it must be known before the server is built. */

@@ -56,3 +56,11 @@ export interface JobQueue {
   removeDead(uploadId: string): Promise<void>;
   close(): Promise<void>;
 }
+
+/** A queue at a broker, where the way there and back can be tried without a job. */
+export interface TriedQueue {
+  /** Sends a message that nobody else gets to see, and fetches it. Throws `queue_unavailable`. */
+  tryRoundTrip(): Promise<void>;
+}
+
+export const isTriedQueue = (queue: object): queue is TriedQueue => 'tryRoundTrip' in queue;

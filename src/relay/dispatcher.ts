@@ -13,7 +13,7 @@ const LEASE = 'outbox sweep';
 const LEASE_INTERVALS = 3;
 /** Messages younger than this are most likely being published by whoever wrote them. Milliseconds. */
 const SWEEP_AGE_MS = 1500;
-const MAX_PAUSE_MS = 30_000;
+const MAX_PAUSE_MS = 10_000;
 /** Records that a single sweep steps over because a message of theirs fails, before it gives up until the next one. */
 const MAX_STUCK = 1000;
 
@@ -25,7 +25,8 @@ interface Waiting {
 /**
  * Publishes the messages that changes of state left in their records, and takes out those that are published. At least
  * once: a crash between the two publishes again. What cannot be published stays in the record, and the sweep tries
- * again; while the broker is away only the sweep knocks, ever more slowly.
+ * again. While the broker is away the sweep knocks, ever more slowly, and in each process one new job now and then: only
+ * one of all processes sweeps, and the others have to notice, too, that the broker is back.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts;
@@ -33,6 +34,8 @@ export class Dispatcher {
   readonly #running = new Map<string, Promise<boolean>>();
   #queueUp = true;
   #failedSweeps = 0;
+  /** When a new job may knock, while the broker is away; epoch ms. */
+  #knockAt = 0;
   #sweeping: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
@@ -67,6 +70,7 @@ export class Dispatcher {
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
     await this.#sweeping;
     await this.#parts.leases.release(LEASE, this.#holder).catch(() => undefined);
     while (this.#running.size > 0) await Promise.all(this.#running.values());
@@ -84,7 +88,7 @@ export class Dispatcher {
         // One job is enough to know whether the broker is back.
         const knock = knocked ? -1 : page.findIndex(({ outbox }) => outbox.some(({ kind }) => kind === 'job'));
         const batch = knock < 0 ? page : page.slice(knock, knock + 1);
-        const published = await Promise.all(batch.map((upload) => this.#publishAll(upload, [...upload.outbox], true)));
+        const published = await this.#publishBatch(batch);
         batch.forEach(({ id }, index) => {
           if (!published[index]) stuck.add(id);
         });
@@ -99,6 +103,16 @@ export class Dispatcher {
     this.#failedSweeps = this.#queueUp ? 0 : this.#failedSweeps + 1;
   }
 
+  /** In portions: after an outage there are many, and the database has others to serve. */
+  async #publishBatch(batch: readonly Upload[]): Promise<boolean[]> {
+    const published: boolean[] = [];
+    for (let from = 0; from < batch.length; from += CONCURRENCY) {
+      const portion = batch.slice(from, from + CONCURRENCY);
+      published.push(...(await Promise.all(portion.map((upload) => this.#publishAll(upload, [...upload.outbox], true)))));
+    }
+    return published;
+  }
+
   async #sweepInTurn(): Promise<void> {
     const { leases, clock, log } = this.#parts;
     const until = clock() + LEASE_INTERVALS * this.#pauseMs();
@@ -111,7 +125,9 @@ export class Dispatcher {
   }
 
   #schedule(ms: number): void {
+    if (this.#timer) clearTimeout(this.#timer);
     this.#timer = setTimeout(async () => {
+      this.#timer = null;
       this.#sweeping = this.#sweepInTurn();
       await this.#sweeping;
       if (!this.#stopped) this.#schedule(this.#pauseMs());
@@ -119,8 +135,12 @@ export class Dispatcher {
   }
 
   #pauseMs(): number {
-    const interval = this.#parts.config.OUTBOX_INTERVAL_SECONDS * 1000;
+    const interval = this.#intervalMs;
     return Math.max(interval, Math.min(interval * 2 ** Math.min(this.#failedSweeps - 1, 10), MAX_PAUSE_MS));
+  }
+
+  get #intervalMs(): number {
+    return this.#parts.config.OUTBOX_INTERVAL_SECONDS * 1000;
   }
 
   #fill(): void {
@@ -159,7 +179,7 @@ export class Dispatcher {
         await events.publish({ id: message.id, type: message.type, at: message.at, upload: message.upload });
         return true;
       }
-      if (!this.#queueUp && !knock) return false;
+      if (!this.#queueUp && !knock && !this.#mayKnock()) return false;
       await queue.publish({ id: message.id, kind: message.job, uploadId: upload.id, trace: upload.trace });
       this.#sawQueue(true);
       return true;
@@ -170,11 +190,24 @@ export class Dispatcher {
     }
   }
 
+  #mayKnock(): boolean {
+    const now = this.#parts.clock();
+    if (now < this.#knockAt) return false;
+    this.#knockAt = now + this.#intervalMs;
+    return true;
+  }
+
   #sawQueue(up: boolean, error?: unknown): void {
     if (up === this.#queueUp) return;
     this.#queueUp = up;
     this.#parts.metrics.dependencyUp.set({ dependency: 'queue' }, up ? 1 : 0);
-    if (up) this.#parts.log.info('the queue is back');
-    else this.#parts.log.warn({ err: error }, 'the queue is away; jobs wait in their records');
+    if (up) {
+      this.#parts.log.info('the queue is back');
+      // What has waited need not wait for the pause to end.
+      if (this.#timer) this.#schedule(0);
+      return;
+    }
+    this.#knockAt = this.#parts.clock() + this.#intervalMs;
+    this.#parts.log.warn({ err: error }, 'the queue is away; jobs wait in their records');
   }
 }

@@ -67,7 +67,7 @@ export async function startS3(): Promise<{ container: StartedTestContainer; s3: 
 export async function startToxiproxy(ports: number[]): Promise<StartedTestContainer> {
   return new GenericContainer(env.TEST_TOXIPROXY_IMAGE ?? 'ghcr.io/shopify/toxiproxy:2.12.0')
     .withExposedPorts(8474, ...ports)
-    .withWaitStrategy(Wait.forListeningPorts())
+    .withWaitStrategy(Wait.forHttp('/version', 8474))
     .start();
 }
 

@@ -175,12 +175,12 @@ export class ApiClient {
 }
 
 /** Sends bytes by a signed request, exactly as it was handed out. */
-export function follow(request: LinkView, bytes: Bytes): Promise<Response> {
-  if (!request.fields) return fetch(request.url, { method: request.method, headers: request.headers, body: bytes });
+export function follow(request: LinkView, bytes: Bytes, signal: AbortSignal | null = null): Promise<Response> {
+  if (!request.fields) return fetch(request.url, { method: request.method, headers: request.headers, body: bytes, signal });
   const form = new FormData();
   for (const [name, value] of Object.entries(request.fields)) form.append(name, value);
   form.append('file', new Blob([bytes]), 'file');
-  return fetch(request.url, { method: request.method, headers: request.headers, body: form });
+  return fetch(request.url, { method: request.method, headers: request.headers, body: form, signal });
 }
 
 /** A body for fetch that streams a random file. */

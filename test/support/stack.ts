@@ -19,12 +19,21 @@ export interface Stack {
   workers: RunningServer[];
   settings: Settings;
   startWorker(settings?: Settings): Promise<RunningServer>;
+  /** One more server, with its own disk. */
+  startApi(settings?: Settings): Promise<RunningServer>;
+  /** A new process in place of one that has ended, on its disk and at its address. */
+  restart(ended: RunningServer): Promise<RunningServer>;
+  /** `windlass reconcile` beside each server; what kept it from coming to its end. */
+  reconcile(settings?: Settings): Promise<string[]>;
   /** `windlass audit` beside each server: the problems of all. */
   audit(): Promise<object[]>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export async function startStack(servers: Addresses, { apis = 2, workers = 2, settings = {} }: StackOptions = {}): Promise<Stack> {
+export async function startStack(
+  servers: Addresses,
+  { apis: apiCount = 2, workers: workerCount = 2, settings = {} }: StackOptions = {},
+): Promise<Stack> {
   const id = v7().slice(-12);
   const folder = await mkdtemp(join(tmpdir(), 'windlass-stack-'));
   const mongo = await mongoUnderTest(servers.mongodbUri, `stack-${id}`);
@@ -46,26 +55,38 @@ export async function startStack(servers: Addresses, { apis = 2, workers = 2, se
     processes.push(server);
     return server;
   };
-  const startApi = async (index: number): Promise<RunningServer> => {
+  const apis: RunningServer[] = [];
+  const startApi = async (more: Settings = {}): Promise<RunningServer> => {
     const port = await freePort();
-    return started(`api-${index}`, 'api', { PORT: String(port), NODE_URL: `http://localhost:${port}` });
+    const api = await started(`api-${apis.length}`, 'api', { PORT: String(port), NODE_URL: `http://localhost:${port}`, ...more });
+    apis.push(api);
+    return api;
   };
   let lastWorker = 0;
   const startWorker = (more: Settings = {}): Promise<RunningServer> => {
     lastWorker += 1;
     return started(`worker-${lastWorker}`, 'relay', more);
   };
+  const besideEach = (args: string[], more: Settings = {}) =>
+    Promise.all(apis.map(({ dataDir }, index) => runCommand(args, { ...shared, NODE_NAME: `api-${index}`, DATA_DIR: dataDir, ...more })));
   const stack: Stack = {
-    apis: [],
+    apis,
     workers: [],
     settings: shared,
     startWorker,
+    startApi,
+    async restart(ended) {
+      const back = await ended.restart();
+      processes.push(back);
+      for (const list of [apis, stack.workers]) if (list.includes(ended)) list[list.indexOf(ended)] = back;
+      return back;
+    },
+    async reconcile(more) {
+      const reports = await besideEach(['reconcile'], more);
+      return reports.filter(({ code }) => code !== 0).map(({ stdout, stderr }) => stdout + stderr);
+    },
     async audit() {
-      const reports = await Promise.all(
-        stack.apis.map(({ dataDir }, index) =>
-          runCommand(['audit', '--grace', '0', '--json'], { ...shared, NODE_NAME: `api-${index}`, DATA_DIR: dataDir }),
-        ),
-      );
+      const reports = await besideEach(['audit', '--grace', '0', '--json']);
       return reports.flatMap(({ code, stdout, stderr }) => {
         if (code !== 0 && stdout === '') throw new Error(`the audit failed: ${stderr}`);
         return JSON.parse(stdout).problems;
@@ -78,8 +99,8 @@ export async function startStack(servers: Addresses, { apis = 2, workers = 2, se
     },
   };
   try {
-    for (let index = 0; index < apis; index += 1) stack.apis.push(await startApi(index));
-    for (let count = 0; count < workers; count += 1) stack.workers.push(await startWorker());
+    for (let count = 0; count < apiCount; count += 1) await startApi();
+    stack.workers.push(...(await Promise.all(Array.from({ length: workerCount }, () => startWorker()))));
     return stack;
   } catch (error) {
     await stack[Symbol.asyncDispose]();

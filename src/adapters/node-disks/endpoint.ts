@@ -45,19 +45,22 @@ async function serve(ctx: Context, disk: Disk, key: string): Promise<void> {
   const range = rangeOf(ctx, entry.size);
   const bytes = await disk.read(key, range ?? undefined);
   if (!bytes) throw noSuchFile();
-  if (range) ctx.status = 206;
+  if (range) {
+    ctx.status = 206;
+    ctx.set('Content-Range', `bytes ${range.start}-${range.end}/${entry.size}`);
+  }
   ctx.body = bytes;
   ctx.length = range ? range.end - range.start + 1 : entry.size;
 }
 
-/** Null for the whole file. Both ends are given: the other side knows the size. */
+/** Null for the whole file. Both ends are given; the range stops at the end of the file. */
 function rangeOf(ctx: Context, size: number): ByteRange | null {
   const header = ctx.get('Range');
   if (header === '') return null;
   const [, start, end] = RANGE.exec(header) ?? [];
   const range = { start: Number(start), end: Number(end) };
-  if (!(range.start <= range.end && range.end < size)) throw new WindlassError('range_not_satisfiable', `The file has ${size} bytes.`);
-  return range;
+  if (!(range.start <= range.end && range.start < size)) throw new WindlassError('range_not_satisfiable', `The file has ${size} bytes.`);
+  return { start: range.start, end: Math.min(range.end, size - 1) };
 }
 
 const noSuchFile = (): WindlassError => new WindlassError('not_found', 'There is no such file on this server.');

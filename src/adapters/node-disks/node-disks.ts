@@ -1,9 +1,9 @@
-import type { Agent } from 'node:http';
 import { WindlassError } from '../../errors.ts';
 import type { Disk } from '../../ports/disk.ts';
 import type { NodeDisk, NodeDisks } from '../../ports/node-disks.ts';
 import type { NodeRepository } from '../../ports/node-repository.ts';
-import { internalAgent, RemoteDisk } from './remote-disk.ts';
+import { type Agents, closeAgents, openAgents } from './peer.ts';
+import { RemoteDisk } from './remote-disk.ts';
 
 export interface ServersDisksParts {
   /** Name of this server. */
@@ -25,7 +25,7 @@ const ADDRESS_MS = 5000;
 /** This server's own disks as they are, those of others over HTTP. */
 export class ServersDisks implements NodeDisks {
   readonly #parts: ServersDisksParts;
-  readonly #agent: Agent = internalAgent();
+  readonly #agents: Agents = openAgents();
   readonly #addresses = new Map<string, { url: string; until: number }>();
 
   constructor(parts: ServersDisksParts) {
@@ -42,13 +42,13 @@ export class ServersDisks implements NodeDisks {
   }
 
   close(): void {
-    this.#agent.destroy();
+    closeAgents(this.#agents);
   }
 
   #remote(node: string, area: 'spool' | 'direct'): NodeDisk {
     const { secret, clock } = this.#parts;
     if (secret === undefined) return new AbsentDisk(node);
-    return new RemoteDisk({ node, area, secret, clock, agent: this.#agent, address: () => this.#addressOf(node) });
+    return new RemoteDisk({ node, area, secret, clock, agents: this.#agents, address: () => this.#addressOf(node) });
   }
 
   async #addressOf(node: string): Promise<string> {

@@ -1,117 +1,61 @@
-import { Agent, type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import { WindlassError } from '../../errors.ts';
 import type { ByteRange, DiskEntry } from '../../ports/disk.ts';
 import type { NodeDisk } from '../../ports/node-disks.ts';
-import { signRequest } from './signature.ts';
+import { isDiskKey } from '../disk/disk-key.ts';
+import { ask, type Peer, refused } from './peer.ts';
+import { Transfer } from './transfer.ts';
 
-export interface RemoteDiskParts {
-  node: string;
+export interface RemoteDiskParts extends Peer {
   area: 'spool' | 'direct';
-  /** Where the server is right now; throws `node_unavailable` when nobody knows. */
-  address: () => Promise<string>;
-  secret: string;
-  /** Epoch ms. */
-  clock: () => number;
-  agent: Agent;
 }
 
-/** Until the head of an answer has come, and between two pieces of its body. Milliseconds. */
-const PATIENCE_MS = 5000;
-/** How often a transfer is resumed that brought nothing since the last time, and the first of the growing pauses between. */
-const RESUMPTIONS = 4;
-const PAUSE_MS = 100;
-const RETRY_AFTER_SECONDS = 5;
-
-export const internalAgent = (): Agent => new Agent({ keepAlive: true, maxSockets: 64, maxFreeSockets: 8, timeout: PATIENCE_MS });
-
-/** The disk of another server, read over signed requests. A transfer that is cut is resumed where it was. */
+/** The disk of another server, over signed requests. */
 export class RemoteDisk implements NodeDisk {
-  readonly #parts: RemoteDiskParts;
+  readonly #peer: Peer;
+  readonly #area: 'spool' | 'direct';
 
-  constructor(parts: RemoteDiskParts) {
-    this.#parts = parts;
+  constructor({ area, ...peer }: RemoteDiskParts) {
+    this.#peer = peer;
+    this.#area = area;
   }
 
   async stat(key: string): Promise<DiskEntry | null> {
-    const answer = await this.#send('HEAD', key);
+    const answer = await this.#ask('HEAD', key, [200, 404]);
     answer.resume();
     if (answer.statusCode === 404) return null;
-    this.#expect(answer, [200]);
     return { key, size: Number(answer.headers['content-length']), modifiedAt: Number(answer.headers['x-modified-at']) };
   }
 
   async read(key: string, range?: ByteRange): Promise<Readable | null> {
-    const entry = range ? null : await this.stat(key);
-    if (!range && !entry) return null;
-    const wanted = range ?? { start: 0, end: (entry?.size ?? 0) - 1 };
-    if (wanted.end < wanted.start) return Readable.from([]);
-    const first = await this.#get(key, wanted);
-    return first && Readable.from(this.#bytes(key, wanted, first), { objectMode: false, highWaterMark: 1024 ** 2 });
+    if (range && !(range.start >= 0 && range.end >= range.start)) throw new RangeError(`not a range: ${range.start}-${range.end}`);
+    const headers: Record<string, string> = range ? { Range: `bytes=${range.start}-${range.end}` } : {};
+    const first = await this.#ask('GET', key, range ? [206, 404, 416] : [200, 404], headers);
+    if (first.statusCode === 200 || first.statusCode === 206)
+      return new Transfer({ peer: this.#peer, path: this.#pathOf(key), start: range?.start ?? 0, first });
+    first.resume();
+    // The range begins behind the end of the file.
+    return first.statusCode === 416 ? Readable.from([], { objectMode: false }) : null;
   }
 
   async remove(key: string): Promise<boolean> {
-    const answer = await this.#send('DELETE', key);
+    const answer = await this.#ask('DELETE', key, [204, 404]);
     answer.resume();
-    this.#expect(answer, [204, 404]);
     return answer.statusCode === 204;
   }
 
-  async *#bytes(key: string, { start, end }: ByteRange, first: IncomingMessage): AsyncGenerator<Buffer> {
-    let at = start;
-    let answer: IncomingMessage | null = first;
-    for (let failures = 0; at <= end; ) {
-      try {
-        answer ??= await this.#get(key, { start: at, end });
-        if (!answer) throw new Error('the file is gone');
-        for await (const chunk of answer) {
-          at += (chunk as Buffer).length;
-          failures = 0;
-          yield chunk;
-        }
-        if (at <= end) throw new Error('the answer ended early');
-      } catch (error) {
-        failures += 1;
-        if (failures > RESUMPTIONS) throw this.#unavailable(error);
-        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * 2 ** failures));
-      } finally {
-        answer?.destroy();
-        answer = null;
-      }
-    }
+  async #ask(method: string, key: string, expected: number[], headers?: Record<string, string>): Promise<IncomingMessage> {
+    const answer = await ask(this.#peer, method, this.#pathOf(key), headers);
+    const { statusCode = 0, headers: said } = answer;
+    // Without a length an answer that is cut would pass for a whole file.
+    const whole = statusCode > 206 || statusCode === 204 || said['content-length'] !== undefined;
+    if (!expected.includes(statusCode) || !whole) throw refused(this.#peer, answer);
+    return answer;
   }
 
-  async #get(key: string, { start, end }: ByteRange): Promise<IncomingMessage | null> {
-    const answer = await this.#send('GET', key, { Range: `bytes=${start}-${end}` });
-    if (answer.statusCode === 206) return answer;
-    answer.resume();
-    if (answer.statusCode === 404) return null;
-    throw this.#unavailable(new Error(`answered ${answer.statusCode}`));
-  }
-
-  async #send(method: string, key: string, headers: Record<string, string> = {}): Promise<IncomingMessage> {
-    const { area, address, secret, clock, agent } = this.#parts;
-    const url = new URL(`${await address()}/internal/${area}/${key}`);
-    const authorization = signRequest(secret, { method, path: url.pathname }, clock());
-    return new Promise((resolve, reject) => {
-      const fail = (error: Error): void => reject(this.#unavailable(error));
-      const sending = request(url, { method, agent, timeout: PATIENCE_MS, headers: { ...headers, Authorization: authorization } });
-      sending.on('timeout', () => sending.destroy(new Error('no answer in time')));
-      sending.on('error', fail);
-      sending.on('response', resolve);
-      sending.end();
-    });
-  }
-
-  #expect({ statusCode = 0 }: IncomingMessage, expected: number[]): void {
-    if (!expected.includes(statusCode)) throw this.#unavailable(new Error(`answered ${statusCode}`));
-  }
-
-  #unavailable(cause: unknown): WindlassError {
-    const { node } = this.#parts;
-    return new WindlassError('node_unavailable', `The server ${node}, which keeps the file, does not answer.`, {
-      cause,
-      retryAfter: RETRY_AFTER_SECONDS,
-    });
+  /** A key that leads elsewhere is a RangeError, as on a disk of one's own, before it becomes an address. */
+  #pathOf(key: string): string {
+    if (!isDiskKey(key)) throw new RangeError(`not a key: ${JSON.stringify(key)}`);
+    return `/internal/${this.#area}/${key}`;
   }
 }

@@ -32,21 +32,23 @@ export async function openRabbit({ url, log, patient = false, onState }: RabbitO
     state.add(connection);
     return connection;
   };
-  let publishing: RabbitConnection | null = null;
-  try {
-    publishing = await open('publishing');
-    const consuming = await open('consuming');
-    return {
-      patient,
-      publishing,
-      consuming,
-      close: async () => void (await Promise.all([publishing?.close(), consuming.close()])),
-    };
-  } catch (cause) {
-    await publishing?.close();
-    throw unavailable(`RabbitMQ at ${parsed.host} cannot be reached: ${reasonOf(cause)}.`, cause);
+  // Both at once: each may take seconds to find out that nobody answers.
+  const [publishing, consuming] = await Promise.allSettled([open('publishing'), open('consuming')]);
+  if (publishing.status === 'fulfilled' && consuming.status === 'fulfilled') return together(patient, publishing.value, consuming.value);
+  const causes: unknown[] = [];
+  for (const one of [publishing, consuming]) {
+    if (one.status === 'fulfilled') await one.value.close();
+    else causes.push(one.reason);
   }
+  throw unavailable(`RabbitMQ at ${parsed.host} cannot be reached: ${reasonOf(causes[0])}.`, causes[0]);
 }
+
+const together = (patient: boolean, publishing: RabbitConnection, consuming: RabbitConnection): Rabbit => ({
+  patient,
+  publishing,
+  consuming,
+  close: async () => void (await Promise.all([publishing.close(), consuming.close()])),
+});
 
 /** The text itself stays out of the error: it holds a password. */
 function parseUrl(text: string): URL {

@@ -13,13 +13,16 @@ let jobs: Job[];
 let events: UploadEvent[];
 let queueAway: boolean;
 let eventsAway: boolean;
+/** Milliseconds that the dispatcher's clock is ahead. */
+let ahead: number;
 let dispatcher: Dispatcher;
 
 beforeEach(async () => {
-  const opened = await openTestPlatform({ OUTBOX_INTERVAL_SECONDS: '1' });
+  const opened = await openTestPlatform({ OUTBOX_INTERVAL_SECONDS: '60' });
   jobs = [];
   events = [];
   queueAway = eventsAway = false;
+  ahead = 0;
   const unavailable = new WindlassError('queue_unavailable', 'The broker is away.');
   const publish: JobQueue['publish'] = async (job) => {
     if (queueAway) throw unavailable;
@@ -30,7 +33,8 @@ beforeEach(async () => {
     events.push(event);
   };
   const queue = { ...opened.platform.queue, publish } as JobQueue;
-  dispatcher = new Dispatcher({ ...opened.platform, queue, events: { publish: tell, subscribe: () => () => undefined } });
+  const clock = (): number => Date.now() + ahead;
+  dispatcher = new Dispatcher({ ...opened.platform, clock, queue, events: { publish: tell, subscribe: () => () => undefined } });
   bench = { ...opened, ledger: new Ledger(opened.platform, (upload) => dispatcher.dispatch(upload)) };
 });
 afterEach(async () => {
@@ -107,6 +111,32 @@ test('while the broker is away only one job knocks at its door', async () => {
   expect(jobs.map(({ uploadId }) => uploadId).sort()).toEqual([first.id, second.id].sort());
 });
 
+test('a process that does not sweep notices by a new job that the broker is back', async () => {
+  queueAway = true;
+  await acceptRelay(bench, BYTES);
+  await until(async () => (await queueUp()) === 0);
+  queueAway = false;
+  ahead = 60_000;
+  const later = [await acceptRelay(bench, BYTES), await acceptRelay(bench, BYTES)];
+  for (const upload of later) await emptied(upload);
+  expect(jobs.map(({ uploadId }) => uploadId)).toEqual(later.map(({ id }) => id));
+  expect(await queueUp()).toBe(1);
+});
+
+test('what has waited is published as soon as the broker is known to be back', async () => {
+  queueAway = true;
+  const waiting = await acceptRelay(bench, BYTES);
+  await until(async () => (await queueUp()) === 0);
+  dispatcher.start();
+  ahead = 60_000;
+  const { leases } = bench.platform;
+  // The first sweep is over when nobody can take its lease: it is held through the pause.
+  await until(async () => !(await leases.acquire('outbox sweep', 'another', Date.now() + ahead, Date.now() + ahead + 1)));
+  queueAway = false;
+  await acceptRelay(bench, BYTES);
+  await emptied(waiting);
+});
+
 test('events that cannot be told hold back no job, not even that of a record behind them', async () => {
   eventsAway = true;
   const uploads: Upload[] = [];
@@ -130,6 +160,7 @@ test('once started it sweeps by itself, and stopping waits for what is under way
     set: { updatedAt: 1 },
     emit: [{ id: 'old', kind: 'job', job: 'relay', at: 1 }],
   });
+  ahead = 5000;
   dispatcher.start();
   await emptied(upload);
   await dispatcher.stop();

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Consumer, DeadJob, Delivery, Job, JobQueue, QueueDepth, Settlement } from '../../../ports/job-queue.ts';
+import type { Consumer, DeadJob, Delivery, Job, JobQueue, QueueDepth, Settlement, TriedQueue } from '../../../ports/job-queue.ts';
 import type { Provisioned, ProvisionStep } from '../../../ports/provision.ts';
 import { onChannel } from '../../rabbitmq/connection.ts';
 import { ConfirmingPublisher } from '../../rabbitmq/publisher.ts';
@@ -34,7 +34,7 @@ export interface RabbitJobQueueOptions {
 }
 
 /** The job queue in RabbitMQ (4.0 or later): quorum queues, every message confirmed before anything is taken for done. */
-export class RabbitJobQueue implements JobQueue, Provisioned {
+export class RabbitJobQueue implements JobQueue, Provisioned, TriedQueue {
   readonly #options: Required<RabbitJobQueueOptions>;
   readonly #names: JobNames;
   readonly #topology: Topology;
@@ -111,6 +111,19 @@ export class RabbitJobQueue implements JobQueue, Provisioned {
 
   removeDead(uploadId: string): Promise<void> {
     return this.#deadLetters.remove(uploadId);
+  }
+
+  /** Through the exchange of the jobs, to a queue of this connection alone. */
+  async tryRoundTrip(): Promise<void> {
+    this.#assertOpen();
+    await onChannel(this.#options.rabbit.consuming, 'deliver a message', async (channel) => {
+      const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true, durable: false });
+      await channel.bindQueue(queue, this.#names.exchange, queue);
+      await this.#send(queue, { content: Buffer.from('windlass doctor'), properties: {} });
+      const delivered = await channel.get(queue, { noAck: true });
+      await channel.deleteQueue(queue);
+      if (!delivered) throw unavailable('The message broker confirmed a message and did not deliver it.');
+    });
   }
 
   async close(): Promise<void> {

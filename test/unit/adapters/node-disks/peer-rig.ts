@@ -1,0 +1,105 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Koa from 'koa';
+import { v7 } from 'uuid';
+import { LocalDisk } from '../../../../src/adapters/disk/local-disk.ts';
+import { internalEndpoint } from '../../../../src/adapters/node-disks/endpoint.ts';
+import { type Agents, closeAgents, openAgents, type Peer } from '../../../../src/adapters/node-disks/peer.ts';
+import { RemoteDisk } from '../../../../src/adapters/node-disks/remote-disk.ts';
+import { keyOf } from '../../../../src/core/keys.ts';
+import { isWindlassError } from '../../../../src/errors.ts';
+import { writeFileTo } from '../../../support/platform.ts';
+import { RabbitProxy as TcpProxy } from '../../../support/rabbit-proxy.ts';
+
+export const SECRET = 'a secret that all servers have';
+export const newKey = (): string => keyOf('files', 'acme', v7());
+
+/** A server's disk behind the real endpoint, with a TCP proxy between it and whoever asks. */
+export class PeerRig {
+  readonly spool: LocalDisk;
+  readonly direct: LocalDisk;
+  readonly proxy: TcpProxy;
+  /** Requests that reached the server. */
+  readonly seen: IncomingMessage[] = [];
+  /** Of the server, without the proxy. */
+  readonly url: string;
+  readonly #agents: Agents = openAgents();
+  readonly #end: () => Promise<void>;
+
+  private constructor(parts: { root: string; url: string; proxy: TcpProxy; end: () => Promise<void> }) {
+    const disk = (name: string) => new LocalDisk({ root: join(parts.root, name), minFreeBytes: 0, newId: () => v7() });
+    this.spool = disk('spool');
+    this.direct = disk('direct');
+    this.url = parts.url;
+    this.proxy = parts.proxy;
+    this.#end = parts.end;
+  }
+
+  static async open(): Promise<PeerRig> {
+    const root = await mkdtemp(join(tmpdir(), 'windlass-peer-'));
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const proxy = await TcpProxy.open(url);
+    const end = async (): Promise<void> => {
+      await proxy.close();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(root, { recursive: true, force: true, maxRetries: 3 });
+    };
+    const rig = new PeerRig({ root, url, proxy, end });
+    server.on('request', rig.#app().callback());
+    return rig;
+  }
+
+  /** The disk as another server has it. */
+  remote(area: 'spool' | 'direct', peer: Partial<Peer> = {}): RemoteDisk {
+    const address = async (): Promise<string> => this.proxy.url.replace(/\/$/, '');
+    return new RemoteDisk({
+      node: 'api-7',
+      area,
+      address,
+      secret: SECRET,
+      clock: Date.now,
+      agents: this.#agents,
+      patienceMs: 1000,
+      ...peer,
+    });
+  }
+
+  async put(bytes: Uint8Array, area: 'spool' | 'direct' = 'direct'): Promise<string> {
+    const key = newKey();
+    await writeFileTo(this[area], key, bytes);
+    return key;
+  }
+
+  /** The Range of each GET. */
+  ranges(): (string | undefined)[] {
+    return this.seen.filter(({ method }) => method === 'GET').map(({ headers }) => headers.range);
+  }
+
+  async close(): Promise<void> {
+    closeAgents(this.#agents);
+    await this.#end();
+  }
+
+  /** The endpoint below an error mapper as small as can be. */
+  #app(): Koa {
+    const app = new Koa();
+    app.on('error', () => undefined);
+    app.use(async (ctx, next) => {
+      this.seen.push(ctx.req);
+      try {
+        await next();
+      } catch (error) {
+        ctx.status = isWindlassError(error) ? error.status : 500;
+        ctx.body = String(error);
+      }
+    });
+    app.use(internalEndpoint({ spool: this.spool, direct: this.direct, secret: SECRET, clock: Date.now }));
+    return app;
+  }
+}
