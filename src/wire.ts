@@ -50,7 +50,7 @@ export interface WireOptions {
 }
 
 /** Ports that one server or database stands behind, and so are opened together. */
-export interface Part<Opened> {
+interface Part<Opened> {
   ports: Opened;
   /** What has to be set up at its server. */
   provisioned: Provisioned[];
@@ -65,7 +65,7 @@ export interface Parts extends Pick<Platform, 'config' | 'clock' | 'newId' | 'sp
   records(): Promise<Part<Records>>;
   messages(): Promise<Part<Messages>>;
   objects(): Promise<Part<Objects> & { endpoint: Middleware | null }>;
-  /** The spool of the server at an address, whoever that is; null without INTERNAL_SECRET. */
+  /** The spool of this server as others reach it at an address; null without INTERNAL_SECRET. */
   spoolAt(url: string): NodeDisk | null;
   /** Closes what was opened, the last first. */
   close(): Promise<void>;
@@ -146,7 +146,7 @@ async function wireParts({ config, log, metrics }: WireOptions, parts: Parts): P
   return {
     platform,
     storeEndpoint: endpoint,
-    internalEndpoint: secret === undefined ? null : internalEndpoint({ ...own, secret, clock }),
+    internalEndpoint: secret === undefined ? null : internalEndpoint({ node, ...own, secret, clock }),
     async provision() {
       const steps: ProvisionStep[] = [];
       for (const { provisioned } of [records, messages, objects]) for (const part of provisioned) steps.push(...(await part.provision()));
@@ -159,9 +159,9 @@ async function wireParts({ config, log, metrics }: WireOptions, parts: Parts): P
   };
 }
 
-function spoolAt({ INTERNAL_SECRET: secret }: Config, url: string): NodeDisk | null {
+function spoolAt({ INTERNAL_SECRET: secret, NODE_NAME: node }: Config, url: string): NodeDisk | null {
   if (secret === undefined) return null;
-  return new RemoteDisk({ node: url, area: 'spool', address: async () => url, secret, clock, agents: openAgents() });
+  return new RemoteDisk({ node, area: 'spool', address: async () => url, secret, clock, agents: openAgents() });
 }
 
 async function recordsInSqlite({ sqlite }: Wiring): Promise<Part<Records>> {

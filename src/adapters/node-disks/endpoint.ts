@@ -5,6 +5,8 @@ import { isDiskKey } from '../disk/disk-key.ts';
 import { isSigned } from './signature.ts';
 
 export interface InternalEndpointParts {
+  /** Name of this server. */
+  node: string;
   spool: Disk;
   direct: Disk;
   /** Shared by all servers and workers. */
@@ -17,11 +19,11 @@ const PATH = /^\/internal\/(spool|direct)\/(.+)$/;
 const RANGE = /^bytes=(\d{1,15})-(\d{1,15})$/;
 
 /** Answers other servers and workers for what lies on this server's disk: HEAD, GET with one range, DELETE. */
-export function internalEndpoint({ secret, clock, ...disks }: InternalEndpointParts): Middleware {
+export function internalEndpoint({ node, secret, clock, ...disks }: InternalEndpointParts): Middleware {
   return async (ctx) => {
     const { method, path } = ctx;
-    if (!isSigned(secret, { method, path }, ctx.get('Authorization'), clock()))
-      throw new WindlassError('unauthorized', 'The request is not signed with the INTERNAL_SECRET of this server.');
+    if (!isSigned(secret, { node, method, path }, ctx.get('Authorization'), clock()))
+      throw new WindlassError('unauthorized', 'The request is not signed for this server with its INTERNAL_SECRET.');
     const [, area, key] = PATH.exec(path) ?? [];
     if (!key || !isDiskKey(key)) throw noSuchFile();
     await serve(ctx, area === 'spool' ? disks.spool : disks.direct, key);

@@ -45,7 +45,7 @@ export const patienceOf = ({ patienceMs = PATIENCE_MS }: Peer): number => patien
 /** Sends a signed request; the answer's body is still to be read. Throws `node_unavailable` when none comes. */
 export async function ask(peer: Peer, method: string, path: string, headers: Record<string, string> = {}): Promise<IncomingMessage> {
   const url = new URL(`${await peer.address()}${path}`);
-  const authorization = signRequest(peer.secret, { method, path }, peer.clock());
+  const authorization = signRequest(peer.secret, { node: peer.node, method, path }, peer.clock());
   try {
     return await send(peer, method, url, { ...headers, Authorization: authorization });
   } catch (error) {

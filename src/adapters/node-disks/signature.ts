@@ -6,6 +6,8 @@ const SCHEME = /^Windlass time=(\d{1,15}), signature=([A-Za-z0-9_-]{43})$/;
 
 /** What an internal request is: all of it but its Range, which changes nothing. */
 export interface InternalRequest {
+  /** Name of the server it is meant for: one that an outdated address leads to must not answer for its disk. */
+  node: string;
   method: string;
   path: string;
 }
@@ -23,7 +25,7 @@ export function isSigned(secret: string, request: InternalRequest, header: strin
   return expected.length === given.length && timingSafeEqual(expected, given) && Math.abs(now - Number(time)) <= TOLERANCE_MS;
 }
 
-const mac = (secret: string, { method, path }: InternalRequest, time: string): string =>
+const mac = (secret: string, { node, method, path }: InternalRequest, time: string): string =>
   createHmac('sha256', secret)
-    .update(JSON.stringify([method, path, time]))
+    .update(JSON.stringify([node, method, path, time]))
     .digest('base64url');

@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { signRequest } from '../../../../src/adapters/node-disks/signature.ts';
-import { newKey, PeerRig, SECRET } from './peer-rig.ts';
+import { NODE, newKey, PeerRig, SECRET } from './peer-rig.ts';
 
 const MINUTE = 60_000;
 let rig: PeerRig;
@@ -26,7 +26,7 @@ async function ask({
   authorization,
   headers = {},
 }: Asked): Promise<{ status: number; body: string; headers: object }> {
-  const signature = authorization === undefined ? signRequest(SECRET, { method, path }, Date.now()) : authorization;
+  const signature = authorization === undefined ? signRequest(SECRET, { node: NODE, method, path }, Date.now()) : authorization;
   const { hostname, port } = new URL(rig.url);
   const sending = request({
     hostname,
@@ -46,19 +46,24 @@ describe('what is not signed by a server of ours', () => {
   const wrong: [string, (method: string, path: string) => string | null][] = [
     ['without a signature', () => null],
     ['with a token of a client', () => 'Bearer 0123456789abcdef'],
-    ['signed with another secret', (method, path) => signRequest(`${SECRET}.`, { method, path }, Date.now())],
-    ['signed with an empty secret', (method, path) => signRequest('', { method, path }, Date.now())],
-    ['signed six minutes ago', (method, path) => signRequest(SECRET, { method, path }, Date.now() - 6 * MINUTE)],
-    ['signed for six minutes from now', (method, path) => signRequest(SECRET, { method, path }, Date.now() + 6 * MINUTE)],
-    ['signed for another method', (_method, path) => signRequest(SECRET, { method: 'OPTIONS', path }, Date.now())],
-    ['signed for another file', (method, path) => signRequest(SECRET, { method, path: `${path}0` }, Date.now())],
-    ['signed for the other area', (method, path) => signRequest(SECRET, { method, path: path.replace('direct', 'spool') }, Date.now())],
+    ['signed with another secret', (method, path) => signRequest(`${SECRET}.`, { node: NODE, method, path }, Date.now())],
+    ['signed with an empty secret', (method, path) => signRequest('', { node: NODE, method, path }, Date.now())],
+    ['signed six minutes ago', (method, path) => signRequest(SECRET, { node: NODE, method, path }, Date.now() - 6 * MINUTE)],
+    ['signed for six minutes from now', (method, path) => signRequest(SECRET, { node: NODE, method, path }, Date.now() + 6 * MINUTE)],
+    ['signed for another method', (_method, path) => signRequest(SECRET, { node: NODE, method: 'OPTIONS', path }, Date.now())],
+    ['signed for another server', (method, path) => signRequest(SECRET, { node: 'another', method, path }, Date.now())],
+    ['signed for another file', (method, path) => signRequest(SECRET, { node: NODE, method, path: `${path}0` }, Date.now())],
+    [
+      'signed for the other area',
+      (method, path) => signRequest(SECRET, { node: NODE, method, path: path.replace('direct', 'spool') }, Date.now()),
+    ],
     [
       'with a newer time than was signed',
-      (method, path) => signRequest(SECRET, { method, path }, Date.now() - 6 * MINUTE).replace(/time=\d+/, `time=${Date.now()}`),
+      (method, path) =>
+        signRequest(SECRET, { node: NODE, method, path }, Date.now() - 6 * MINUTE).replace(/time=\d+/, `time=${Date.now()}`),
     ],
-    ['with something behind the signature', (method, path) => `${signRequest(SECRET, { method, path }, Date.now())}, more`],
-    ['with one sign of the signature changed', (method, path) => altered(signRequest(SECRET, { method, path }, Date.now()))],
+    ['with something behind the signature', (method, path) => `${signRequest(SECRET, { node: NODE, method, path }, Date.now())}, more`],
+    ['with one sign of the signature changed', (method, path) => altered(signRequest(SECRET, { node: NODE, method, path }, Date.now()))],
   ];
   const altered = (header: string): string => header.replace(/signature=(.)/, (_all, first) => `signature=${first === 'A' ? 'B' : 'A'}`);
 
@@ -82,7 +87,7 @@ describe('what is not signed by a server of ours', () => {
   test('a clock that is four minutes off is put up with', async () => {
     const path = `/internal/direct/${await rig.put(Buffer.from('x'))}`;
     for (const off of [-4 * MINUTE, 4 * MINUTE]) {
-      const { status } = await ask({ path, authorization: signRequest(SECRET, { method: 'GET', path }, Date.now() + off) });
+      const { status } = await ask({ path, authorization: signRequest(SECRET, { node: NODE, method: 'GET', path }, Date.now() + off) });
       expect(status).toBe(200);
     }
   });

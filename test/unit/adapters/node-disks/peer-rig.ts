@@ -15,6 +15,7 @@ import { writeFileTo } from '../../../support/platform.ts';
 import { RabbitProxy as TcpProxy } from '../../../support/rabbit-proxy.ts';
 
 export const SECRET = 'a secret that all servers have';
+export const NODE = 'api-7';
 export const newKey = (): string => keyOf('files', 'acme', v7());
 
 /** A server's disk behind the real endpoint, with a TCP proxy between it and whoever asks. */
@@ -59,7 +60,7 @@ export class PeerRig {
   remote(area: 'spool' | 'direct', peer: Partial<Peer> = {}): RemoteDisk {
     const address = async (): Promise<string> => this.proxy.url.replace(/\/$/, '');
     return new RemoteDisk({
-      node: 'api-7',
+      node: NODE,
       area,
       address,
       secret: SECRET,
@@ -99,7 +100,7 @@ export class PeerRig {
         ctx.body = String(error);
       }
     });
-    app.use(internalEndpoint({ spool: this.spool, direct: this.direct, secret: SECRET, clock: Date.now }));
+    app.use(internalEndpoint({ node: NODE, spool: this.spool, direct: this.direct, secret: SECRET, clock: Date.now }));
     return app;
   }
 }

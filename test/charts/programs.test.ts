@@ -1,0 +1,95 @@
+/** The programs that the chart puts into pods, run here: they need Node, no cluster. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { storedFiles } from '../support/data-folder.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
+import { sha256Of } from '../support/random-file.ts';
+import { type RunningServer, startServer } from '../support/server.ts';
+import { CHART } from './helm.ts';
+
+/** As in the pod: `node --input-type=module --eval TEXT ARGS`. */
+function start(name: string, args: string[], env: Record<string, string> = {}) {
+  const text = readFileSync(join(CHART, 'files', name), 'utf8');
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', text, ...args], { env });
+  const program = { output: '', ended: once(child, 'close').then(([code]) => code as number), stop: () => child.kill() };
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk) => {
+      program.output += chunk;
+    });
+  return program;
+}
+
+describe('the test of the chart', () => {
+  const token = 'wl_a-token-for-the-test-of-the-chart';
+  let folder: string;
+  let server: RunningServer;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'windlass-chart-'));
+    const line = { sha256: sha256Of(token), tenant: 'trial', scopes: ['uploads:read', 'uploads:write'] };
+    writeFileSync(join(folder, 'tokens'), JSON.stringify(line));
+    server = await startServer({ TOKENS_FILE: join(folder, 'tokens') });
+  });
+  afterAll(async () => {
+    await server[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true });
+  });
+  const run = (env: Record<string, string> = {}) =>
+    start('test-uploads.mjs', [], { WINDLASS_URL: server.url, WINDLASS_TOKEN: `${token}\n`, KEEPS_FILES: 'true', ...env });
+
+  test('uploads by all three strategies, compares, and leaves nothing behind', async () => {
+    const program = run();
+    expect([await program.ended, program.output]).toEqual([0, expect.stringMatching(/^ok +direct: .*\nok +relay: .*\nok +presign: .*\n$/)]);
+    await eventually(async () => expect(await storedFiles(server.dataDir)).toEqual([]));
+  });
+
+  test('reaches the store elsewhere than links say, where they lead nowhere from inside', async () => {
+    await using hidden = await startServer({ TOKENS_FILE: join(folder, 'tokens'), PUBLIC_URL: 'http://store.invalid' });
+    const env = { WINDLASS_URL: hidden.url, KEEPS_FILES: 'true' };
+    const lost = run(env);
+    expect([await lost.ended, lost.output]).toEqual([1, expect.stringMatching(/FAILED +presign: .*store\.invalid/)]);
+    const found = run({ ...env, STORE_ADDRESS: `127.0.0.1:${hidden.port}` });
+    expect([await found.ended, found.output]).toEqual([0, expect.stringContaining('ok      presign')]);
+  });
+
+  test('wants files refused where no pod keeps any', async () => {
+    const keeping = run({ KEEPS_FILES: 'false' });
+    expect(await keeping.ended).not.toBe(0);
+    await using full = await startServer({ TOKENS_FILE: join(folder, 'tokens'), MIN_FREE_BYTES: '8000TiB' });
+    const program = run({ WINDLASS_URL: full.url, KEEPS_FILES: 'false' });
+    // Here the embedded store is full, too.
+    await program.ended;
+    expect(program.output).toMatch(/direct: refused/);
+  });
+
+  test('fails when it is not let in', async () => {
+    const program = run({ WINDLASS_TOKEN: 'wl_some-other-token' });
+    expect([await program.ended, program.output]).toEqual([1, expect.stringContaining('401')]);
+  });
+});
+
+describe('the wait for servers', () => {
+  test('ends when all of them take connections, and not before', async () => {
+    const [first, second] = [await freePort(), await freePort()];
+    const program = start('wait-for.mjs', [`127.0.0.1:${first}`, `127.0.0.1:${second}`]);
+    const servers = [];
+    for (const port of [first, second]) {
+      await eventually(() => expect(program.output).toContain(`waiting for 127.0.0.1:${port}`));
+      servers.push(createServer().listen(port, '127.0.0.1'));
+    }
+    expect(await program.ended).toBe(0);
+    for (const server of servers) server.close();
+  });
+
+  test('can be stopped', async () => {
+    const program = start('wait-for.mjs', [`127.0.0.1:${await freePort()}`]);
+    await eventually(() => expect(program.output).toContain('waiting'));
+    program.stop();
+    expect(await program.ended).toBe(1);
+  });
+});
