@@ -30,6 +30,7 @@ export async function* checkLinks(parts: LinkParts, connection: Connection, publ
   // The embedded store is the server itself, whose clock is looked at anyway.
   if (store.name === 's3') for (const { origin, date } of answers) yield checkClock('clock of the store', origin, date, clock());
   yield put;
+  if (answers.length === 0) return yield skipped('CORS preflight', 'not tried: nobody answers there');
   const origin = originOf(config.CORS_ORIGINS ?? (publicUrl === null ? [] : [publicUrl]));
   if (origin === null) yield skipped('CORS preflight', 'no origin is known: neither CORS_ORIGINS nor PUBLIC_URL is set');
   else yield await checkPreflight(parts, connection, origin);

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { Connection } from '../client/connection.ts';
-import { type Config, processEnvironment, readConfig } from '../config.ts';
+import { type Config, ConfigError, processEnvironment, readConfig, separationProblems } from '../config.ts';
 import type { Parts } from '../wire.ts';
 import { checkLinks } from './doctor-links.ts';
 import { checkFolder, checkNode, checkSpace, checkTokens, foldersOf } from './doctor-machine.ts';
@@ -9,18 +9,22 @@ import { checkNodeUrl } from './doctor-node.ts';
 import { checkParts } from './doctor-parts.ts';
 import { ANSWER_MS, checkAddress, publicUrlOf } from './doctor-public.ts';
 import { EXIT } from './exit-codes.ts';
-import { broken, type Finding, ok, skipped } from './finding.ts';
+import { broken, type Finding, ok, reasonOf, skipped } from './finding.ts';
 import { printable } from './text.ts';
 
 type Open = () => Promise<Parts>;
+/** The command that the settings are for. */
+type Role = 'all' | 'api' | 'relay';
 
 const EXAMPLES = `
 Examples:
   windlass doctor
+  windlass doctor --role api
   PUBLIC_URL=https://files.example.com windlass doctor
   kubectl exec deploy/windlass -- windlass doctor --json | jq 'select(.state == "broken")'
 
 Run it with the settings of the server, and beside the running server: then links and CORS are proved as well.
+With --role relay only what a worker needs is looked at: it has no disk of its own, and clients do not reach it.
 Exit codes: 0 nothing is broken, 1 something is.`;
 
 export function addDoctor(program: Command, open: Open): void {
@@ -28,40 +32,52 @@ export function addDoctor(program: Command, open: Open): void {
     .command('doctor')
     .description('prove everything that the server depends on, one line each, and say what to do')
     .option('--json', 'a line of JSON for each check')
+    .addOption(new Option('--role <role>', 'the command that the settings are for').choices(['all', 'api', 'relay']).default('all'))
     .addHelpText('after', EXAMPLES)
-    .action(async ({ json }: { json?: boolean }) => {
-      for await (const finding of examine(open)) {
+    .action(async ({ json, role }: { json?: boolean; role: Role }) => {
+      for await (const finding of examine(open, role)) {
         process.stdout.write(json ? `${JSON.stringify(finding)}\n` : lineOf(finding));
         if (finding.state === 'broken') process.exitCode = EXIT.failed;
       }
     });
 }
 
-async function* examine(open: Open): AsyncGenerator<Finding> {
+async function* examine(open: Open, role: Role): AsyncGenerator<Finding> {
   yield checkNode(process.versions.node);
-  let config: Config;
-  try {
-    config = readConfig(processEnvironment());
-  } catch (error) {
-    yield broken(
-      'settings',
-      error instanceof Error ? error.message : String(error),
-      '`windlass config` prints all settings with their meaning.',
-    );
-    return;
-  }
+  const config = settingsFor(role);
+  if (isFinding(config)) return yield config;
   yield ok('settings', `${Object.keys(config).length} are valid`);
-  yield await checkTokens(config);
-  for (const [name, path] of Object.entries(foldersOf(config))) {
+  if (role !== 'relay') yield await checkTokens(config);
+  for (const [name, path] of Object.entries(foldersFor(role, config))) {
     const folder = await checkFolder(name, path);
     yield folder;
     if (folder.state === 'ok') yield await checkSpace(name, path, config.MIN_FREE_BYTES);
   }
-  yield* examinePlatform(await open());
+  yield* examinePlatform(await open(), role);
+}
+
+/** The settings, or what is wrong with them. */
+function settingsFor(role: Role): Config | Finding {
+  try {
+    const config = readConfig(processEnvironment());
+    const problems = role === 'all' ? [] : separationProblems(config, role);
+    if (problems.length > 0) throw new ConfigError(problems);
+    return config;
+  } catch (error) {
+    return broken('settings', reasonOf(error), '`windlass config` prints all settings with their meaning.');
+  }
+}
+
+const isFinding = (result: Config | Finding): result is Finding => 'subject' in result;
+
+/** A worker reads what servers have taken, and writes to no disk. */
+function foldersFor(role: Role, config: Config): Record<string, string> {
+  if (role !== 'relay') return foldersOf(config);
+  return config.SPOOL_SHARED ? { SPOOL_DIR: config.SPOOL_DIR } : {};
 }
 
 /** What the platform needs from elsewhere. One thing that is broken does not hide the others. */
-async function* examinePlatform(parts: Parts): AsyncGenerator<Finding> {
+async function* examinePlatform(parts: Parts, role: Role): AsyncGenerator<Finding> {
   const { config, clock } = parts;
   const connection = new Connection(ANSWER_MS);
   try {
@@ -70,6 +86,7 @@ async function* examinePlatform(parts: Parts): AsyncGenerator<Finding> {
       yield finding;
       if (finding.subject === 'object store') storeWorks = finding.state === 'ok';
     }
+    if (role === 'relay') return;
     const publicUrl = publicUrlOf(config);
     const address = await checkAddress(connection, publicUrl, clock());
     yield address;

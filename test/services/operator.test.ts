@@ -90,7 +90,7 @@ withServers((servers) => {
 
     test('an address of the store that clients cannot use', async () => {
       const { broken, found } = await doctor({ S3_PUBLIC_ENDPOINT: `http://${await nobody()}` });
-      expect(broken).toEqual(['signed PUT', 'CORS preflight']);
+      expect(broken).toEqual(['signed PUT']);
       expect(found['signed PUT']).toMatchObject({ detail: at('connection refused'), advice: at('S3_PUBLIC_ENDPOINT') });
     });
 
@@ -113,6 +113,19 @@ withServers((servers) => {
       expect(elsewhere.broken).toEqual(['NODE_URL']);
       const alone = await doctor({ INTERNAL_SECRET: undefined });
       expect(alone.found.NODE_URL).toBeUndefined();
+    });
+
+    test('a worker is asked for less, and either role for what it cannot do without', async () => {
+      const worker = await server.command(['doctor', '--json', '--role', 'relay'], {
+        DATA_DIR: '/proc/no-such-folder',
+        NODE_URL: undefined,
+      });
+      expect(worker.code).toBe(0);
+      expect(jsonLines(worker.stdout).map(({ subject }) => subject)).toEqual(['node', 'settings', 'database', 'queue', 'object store']);
+      const lacking = await server.command(['doctor', '--role', 'api'], { NODE_URL: undefined, S3_BUCKET: undefined });
+      expect(lacking.code).toBe(1);
+      expect(lacking.stdout).toMatch(/S3_BUCKET: must be set/);
+      expect(lacking.stdout).toMatch(/NODE_URL: must be set/);
     });
 
     test('jobs that were given up are a warning', async () => {

@@ -212,6 +212,13 @@ describe('the disk of another server', () => {
     await expect(remote.remove(newKey())).rejects.toMatchObject(unavailable);
   });
 
+  test('an https address is spoken to as such: a server that has no TLS does not answer', async () => {
+    const key = await rig.put(Buffer.from('x'));
+    const address = async (): Promise<string> => rig.url.replace('http:', 'https:');
+    await expect(rig.remote('direct', { address }).stat(key)).rejects.toMatchObject(unavailable);
+    expect(rig.seen).toEqual([]);
+  });
+
   /** A server that is not ours, or behaves as none of ours does. */
   async function otherServer(listener: RequestListener) {
     const server = createServer(listener);
