@@ -16,7 +16,7 @@ export function addReconcile(program: Command, open: Open): void {
       try {
         const report = await reconciler.run({ dryRun, everything: true });
         process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : summary(report));
-        if (!report || report.tasks.some(({ error }) => error !== null)) process.exitCode = 1;
+        if (!report?.shared || report.tasks.some(({ error }) => error !== null)) process.exitCode = 1;
       } finally {
         await close();
       }
@@ -29,5 +29,6 @@ function summary(report: ReconcileReport | null): string {
     ({ task, found, removed, error }) => `${task}: ${found} found, ${removed} put right${error ? `; ended early: ${error}` : ''}`,
   );
   const foreign = report.foreign.map((key) => `not ours, left alone: ${key}`);
-  return `${[...lines, ...foreign, ...(report.dryRun ? ['dry run: nothing was changed'] : [])].join('\n')}\n`;
+  const busy = report.shared ? [] : ['another process is reconciling what servers share right now'];
+  return `${[...lines, ...busy, ...foreign, ...(report.dryRun ? ['dry run: nothing was changed'] : [])].join('\n')}\n`;
 }

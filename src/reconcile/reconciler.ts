@@ -31,6 +31,8 @@ export interface TaskReport {
 
 export interface ReconcileReport {
   dryRun: boolean;
+  /** False when another process was at what servers share: then only the own disks were looked at. */
+  shared: boolean;
   startedAt: string;
   tasks: TaskReport[];
   found: Record<OrphanKind, number>;
@@ -124,6 +126,7 @@ export class Reconciler {
   }: ReconcileOptions = {}): Promise<ReconcileReport | null> {
     const report: ReconcileReport = {
       dryRun,
+      shared: false,
       startedAt: new Date(now).toISOString(),
       tasks: [],
       found: zeroes(),
@@ -131,10 +134,10 @@ export class Reconciler {
       foreign: [],
     };
     const terms = { dryRun, everything, now };
-    const shared = !disksOnly && (await this.#underLease(SHARED_LEASE, (signal) => this.#runShared(terms, report, signal)));
+    report.shared = !disksOnly && (await this.#underLease(SHARED_LEASE, (signal) => this.#runShared(terms, report, signal)));
     const ownLease = `${SHARED_LEASE} of ${this.#parts.config.NODE_NAME}`;
     const own = await this.#underLease(ownLease, (signal) => this.#runTasks(DISK_TASKS, terms, report, signal));
-    if (!shared && !own) return null;
+    if (!report.shared && !own) return null;
     const { found, removed, foreign } = report;
     this.#parts.log.info({ found: nonZero(found), removed: nonZero(removed), foreign: foreign.length, disksOnly, dryRun }, 'reconciled');
     return report;

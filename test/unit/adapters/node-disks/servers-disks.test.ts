@@ -2,7 +2,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { ServersDisks, type ServersDisksParts } from '../../../../src/adapters/node-disks/node-disks.ts';
 import type { NodeEntry, NodeRepository } from '../../../../src/ports/node-repository.ts';
-import { newKey, PeerRig, SECRET } from './peer-rig.ts';
+import { NODE, newKey, PeerRig, SECRET } from './peer-rig.ts';
 
 /** Servers by name; counts how often it is asked. */
 class KnownNodes implements NodeRepository {
@@ -28,7 +28,7 @@ beforeEach(async () => {
   nodes = new KnownNodes();
   now = Date.now();
   opened = [];
-  await nodes.register({ name: 'api-1', url: rigs[1]?.url ?? '', seenAt: now });
+  await nodes.register({ name: NODE, url: rigs[1]?.url ?? '', seenAt: now });
 });
 afterEach(async () => {
   for (const disks of opened) disks.close();
@@ -49,34 +49,34 @@ test('its own disks are read as they are, those of others at their address', asy
   expect(disks.spoolOf('api-0')).toBe(here.spool);
   expect(disks.directOf('api-0')).toBe(here.direct);
   const key = await there.put(Buffer.from('there'), 'spool');
-  const found = await disks.spoolOf('api-1').read(key);
+  const found = await disks.spoolOf(NODE).read(key);
   expect(found && (await buffer(found)).toString()).toBe('there');
-  expect(await disks.directOf('api-1').stat(key)).toBeNull();
+  expect(await disks.directOf(NODE).stat(key)).toBeNull();
   expect(here.seen).toEqual([]);
 });
 
 test('a shared spool is nobody else’s; direct files stay where they are', async () => {
   const [here, there] = rigs as [PeerRig, PeerRig];
   const disks = disksOf({ spoolIsShared: true });
-  expect(disks.spoolOf('api-1')).toBe(here.spool);
-  expect(await disks.directOf('api-1').stat(await there.put(Buffer.from('x')))).toMatchObject({ size: 1 });
+  expect(disks.spoolOf(NODE)).toBe(here.spool);
+  expect(await disks.directOf(NODE).stat(await there.put(Buffer.from('x')))).toMatchObject({ size: 1 });
 });
 
 test('an address is looked up again after some seconds: a server that moved is found', async () => {
   const [here, there] = rigs as [PeerRig, PeerRig];
   const disks = disksOf();
   const key = await there.put(Buffer.from('x'));
-  for (let time = 0; time < 5; time += 1) expect(await disks.directOf('api-1').stat(key)).toMatchObject({ size: 1 });
+  for (let time = 0; time < 5; time += 1) expect(await disks.directOf(NODE).stat(key)).toMatchObject({ size: 1 });
   expect(nodes.asked).toBe(1);
-  await nodes.register({ name: 'api-1', url: here.url, seenAt: now });
+  await nodes.register({ name: NODE, url: here.url, seenAt: now });
   now += 6000;
-  expect(await disks.directOf('api-1').stat(key)).toBeNull();
+  expect(await disks.directOf(NODE).stat(key)).toBeNull();
   expect(here.seen).toHaveLength(1);
 });
 
 test.each([
   ['whose address nobody knows', {}, 'api-9'],
-  ['where there is no secret to ask it with', { secret: undefined }, 'api-1'],
+  ['where there is no secret to ask it with', { secret: undefined }, NODE],
 ])('a server %s is unavailable', async (_what, parts, node) => {
   const disk = disksOf(parts).directOf(node);
   const unavailable = { code: 'node_unavailable', detail: expect.stringContaining(node) };
