@@ -36,8 +36,14 @@ function crashing(platform: Platform, { port, method, what, when, nth }: CrashPo
     await call();
     return die();
   };
-  return { ...platform, [port]: intercepted(platform[port], { method, what }, around) };
+  return ownDisks({ ...platform, [port]: intercepted(platform[port], { method, what }, around) });
 }
+
+/** Whoever asks for a server's disk by name gets the one that stands in the platform. */
+const ownDisks = (platform: Platform): Platform => ({
+  ...platform,
+  disks: { spoolOf: () => platform.spool, directOf: () => platform.direct },
+});
 
 /** The port with one method intercepted; the others are called as they are (private fields need the real object). */
 function intercepted<T extends object>(target: T, point: Pick<CrashPoint, 'method' | 'what'>, around: Around): T {

@@ -1,29 +1,22 @@
 import { WindlassError } from '../../../errors.ts';
 
 /**
- * Errors of the driver that say something about the connection, not about what was asked for. Names, because classes
- * differ between realms under Jest.
+ * Errors of the driver that blame what was asked for. All its others say something about the connection, or that a write
+ * has no majority yet and may be rolled back; there are many, and each version knows more. Names, because classes differ
+ * between realms under Jest.
  */
-const CONNECTION_ERRORS = new Set([
-  'MongoNetworkError',
-  'MongoNetworkTimeoutError',
-  'MongoServerSelectionError',
-  'MongooseServerSelectionError',
-  'MongoSystemError',
-  'MongoStalePrimaryError',
-  'MongoOperationTimeoutError',
-  'MongoTopologyClosedError',
-  'MongoServerClosedError',
-  'MongoClientClosedError',
-  'MongoNotConnectedError',
-  'MongoExpiredSessionError',
-  'MongoPoolClearedError',
-  'PoolClearedOnNetworkError',
-  'MongoPoolClosedError',
-  'MongoWaitQueueTimeoutError',
-  // Written, but not by a majority in time: it may be rolled back.
-  'MongoWriteConcernError',
+const BUGS = new Set([
+  'MongoServerError',
+  'MongoBulkWriteError',
+  'MongoAPIError',
+  'MongoInvalidArgumentError',
+  'MongoMissingCredentialsError',
+  'MongoMissingDependencyError',
+  'MongoCompatibilityError',
+  'MongoBatchReExecutionError',
+  'MongoParseError',
 ]);
+const OF_THE_DRIVER = /^(?:Mongo(?!ose)|MongooseServerSelection|PoolCleared)/;
 
 /** What a server answers when it cannot do now what it can do at other times, or lets nobody in. */
 const SERVER_ERRORS = new Set([
@@ -78,7 +71,8 @@ interface DriverError {
 /** The caller's error for what the driver threw. What is not an outage is a bug, and stays what it is. */
 export function toError(error: unknown): unknown {
   const { name, code } = (error ?? {}) as DriverError;
-  const passes = (typeof name === 'string' && CONNECTION_ERRORS.has(name)) || (typeof code === 'number' && SERVER_ERRORS.has(code));
+  const ofConnection = typeof name === 'string' && OF_THE_DRIVER.test(name) && !BUGS.has(name);
+  const passes = ofConnection || (typeof code === 'number' && SERVER_ERRORS.has(code));
   return passes ? unavailable('The database did not answer, or not in time.', error) : error;
 }
 
