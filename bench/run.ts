@@ -15,7 +15,7 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const quick = process.argv.includes('quick');
 const only = process.argv.slice(2).filter((word) => word !== 'quick');
-const scale = (count: number): number => (quick ? Math.max(1, Math.round(count / 10)) : count * Number(process.env.X ?? 1));
+const scale = (count: number): number => (quick ? Math.max(1, Math.round(count / 10)) : count);
 const disk = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), 'windlass-bench-'));
 const tmpfs = mkdtempSync(join(process.env.BENCH_TMPFS ?? '/dev/shm', 'windlass-bench-'));
 
