@@ -111,8 +111,8 @@ describe('the disk of another server', () => {
     const remote = rig.remote('direct', { patienceMs: 200 });
     const stream = await remote.read(key);
     await expect(taken(stream, [MIB], () => rig.proxy.sever())).rejects.toMatchObject(unavailable);
-    for (const attempt of [remote.stat(key), remote.read(key), remote.remove(key)])
-      await expect(attempt).rejects.toMatchObject(unavailable);
+    for (const attempt of [() => remote.stat(key), () => remote.read(key), () => remote.remove(key)])
+      await expect(attempt()).rejects.toMatchObject(unavailable);
   });
 
   test('a server that takes connections and says nothing is unavailable too, before and in the middle', async () => {
