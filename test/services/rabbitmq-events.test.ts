@@ -8,7 +8,7 @@ import { STATES, type UploadState, type UploadView, viewOf } from '../../src/cor
 import type { UploadEvent } from '../../src/ports/upload-events.ts';
 import { eventually } from '../support/eventually.ts';
 import { newPrefix, removePrefix, silent } from '../support/rabbit.ts';
-import { RabbitProxy } from '../support/rabbit-proxy.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { uploadRecord } from '../support/upload-record.ts';
 import { withServers } from './with-servers.ts';
 
@@ -58,12 +58,12 @@ withServers((servers) => {
 
   describe('events through RabbitMQ', () => {
     let prefix: string;
-    let proxy: RabbitProxy;
+    let proxy: TcpProxy;
     let opened: { rabbit: Rabbit; events: RabbitUploadEvents }[];
     beforeEach(async () => {
       prefix = newPrefix();
       opened = [];
-      proxy = await RabbitProxy.open(server.url);
+      proxy = await TcpProxy.open(server.url);
     });
     afterEach(async () => {
       proxy.mend();

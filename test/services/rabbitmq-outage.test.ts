@@ -7,7 +7,7 @@ import type { Delivery, JobQueue, Settlement } from '../../src/ports/job-queue.t
 import { eventually } from '../support/eventually.ts';
 import { HeldDeliveries } from '../support/held-deliveries.ts';
 import { jobOf, newPrefix, silent } from '../support/rabbit.ts';
-import { RabbitProxy } from '../support/rabbit-proxy.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { startRabbit } from './servers.ts';
 import { withServers } from './with-servers.ts';
 
@@ -18,7 +18,7 @@ withServers(() => {
   /** A broker of its own, which can be stopped, behind a proxy, which can cut and hold. */
   describe('the job queue when RabbitMQ or the way to it fails', () => {
     let container: StartedTestContainer;
-    let proxy: RabbitProxy;
+    let proxy: TcpProxy;
     let rabbit: Rabbit;
     let queue: RabbitJobQueue;
     let prefix: string;
@@ -26,7 +26,7 @@ withServers(() => {
     beforeAll(async () => {
       const started = await startRabbit();
       container = started.container;
-      proxy = await RabbitProxy.open(started.url);
+      proxy = await TcpProxy.open(started.url);
     });
     afterAll(async () => {
       await proxy?.close();
@@ -195,7 +195,7 @@ withServers(() => {
 
   describe('opening RabbitMQ', () => {
     test('fails at once where there is none, and says where that is but not who asked', async () => {
-      const proxy = await RabbitProxy.open('amqp://windlass:windlass-secret@localhost:1');
+      const proxy = await TcpProxy.open('amqp://windlass:windlass-secret@localhost:1');
       const url = new URL(proxy.url);
       await proxy.close();
       const opening = openRabbit({ url: url.href, log: silent });

@@ -10,6 +10,7 @@ import type { PutTerms, SignedRequest } from '../../src/ports/presigner.ts';
 import { eventually } from '../support/eventually.ts';
 import { sha256Of } from '../support/random-file.ts';
 import { openS3Store } from '../support/s3-store.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { withServers } from './with-servers.ts';
 
 const NOW = Date.UTC(2026, 10, 24, 12, 0, 0, 900);
@@ -161,12 +162,17 @@ describe('how long an S3 link works', () => {
 withServers(({ s3 }) => {
   describe('links on a server', () => {
     let opened: Awaited<ReturnType<typeof openS3Store>>;
-    // The same server under another name: what a second, public address is.
-    const other = s3.endpoint?.replace(/localhost|127\.0\.0\.1/, (host) => (host === 'localhost' ? '127.0.0.1' : 'localhost'));
+    let publicly: TcpProxy;
+    let other: string;
     beforeAll(async () => {
+      publicly = await TcpProxy.open(s3.endpoint);
+      other = new URL(publicly.url).origin;
       opened = await openS3Store(s3, 'windlass-public', { connection: { publicEndpoint: other } });
     });
-    afterAll(() => opened.close());
+    afterAll(async () => {
+      await opened.close();
+      await publicly.close();
+    });
 
     test('work at the public address, and at no other', async () => {
       const terms = { ...TERMS, expiresAt: Date.now() + 60_000 };

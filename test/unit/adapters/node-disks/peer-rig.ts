@@ -12,7 +12,7 @@ import { RemoteDisk } from '../../../../src/adapters/node-disks/remote-disk.ts';
 import { keyOf } from '../../../../src/core/keys.ts';
 import { isWindlassError } from '../../../../src/errors.ts';
 import { writeFileTo } from '../../../support/platform.ts';
-import { RabbitProxy as TcpProxy } from '../../../support/rabbit-proxy.ts';
+import { TcpProxy } from '../../../support/tcp-proxy.ts';
 
 export const SECRET = 'a secret that all servers have';
 export const NODE = 'api-7';

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** Lies between an adapter and its broker, and does to connections what networks do. */
-export class RabbitProxy {
+/** Lies between a client and its server, and does to connections what networks do. */
+export class TcpProxy {
   readonly #server: Server;
   readonly #url: URL;
   readonly #sockets = new Set<Socket>();
@@ -17,23 +17,23 @@ export class RabbitProxy {
     server.on('connection', (socket) => this.#accept(socket));
   }
 
-  static async open(brokerUrl: string): Promise<RabbitProxy> {
+  static async open(serverUrl: string): Promise<TcpProxy> {
     const server = createServer();
     server.listen(0, 'localhost');
     await once(server, 'listening');
-    return new RabbitProxy(server, new URL(brokerUrl));
+    return new TcpProxy(server, new URL(serverUrl));
   }
 
-  /** The broker's address, by way of this proxy. */
+  /** The server's address, by way of this proxy. */
   get url(): string {
     const url = new URL(this.#url);
     url.host = `localhost:${(this.#server.address() as AddressInfo).port}`;
     return url.href;
   }
 
-  /** The broker has come up again under another port. */
-  forwardTo(brokerUrl: string): void {
-    this.#port = Number(new URL(brokerUrl).port);
+  /** The server has come up again under another port. */
+  forwardTo(serverUrl: string): void {
+    this.#port = Number(new URL(serverUrl).port);
   }
 
   /** Breaks every connection that there is. */
