@@ -35,6 +35,6 @@ COPY --from=build /app /app
 WORKDIR /app
 USER 1000:0
 EXPOSE 8080 9090
-# Node is process 1 and handles SIGTERM itself. The small young generation keeps chunks of bodies from piling up.
-ENTRYPOINT ["node", "--max-semi-space-size=2", "/app/bin/windlass.js"]
+# Node is process 1 and handles SIGTERM itself. Both flags keep chunks of bodies from piling up (docs/decisions/0023-collect-chunks-young.md).
+ENTRYPOINT ["node", "--expose-gc", "--max-semi-space-size=2", "/app/bin/windlass.js"]
 CMD ["all"]

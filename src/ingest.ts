@@ -1,7 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { Batch } from './batch.ts';
 import { WindlassError } from './errors.ts';
 import type { DiskFile } from './ports/disk.ts';
+import { collectYoungGarbage } from './young-garbage.ts';
 
 export { watchProgress } from './progress.ts';
 
@@ -11,9 +13,7 @@ export const HEAD_BYTES = 4100;
 const MAX_BATCH_BYTES = 1024 * 1024;
 const MIN_BATCH_BYTES = 64 * 1024;
 /** What all uploads of this process may gather together, in about; slow ones fill their batches, too. */
-const ALL_BATCHES_BYTES = 16 * 1024 * 1024;
-/** Tiny chunks cost far more memory than their bytes. */
-const BATCH_CHUNKS = 512;
+const ALL_BATCHES_BYTES = 8 * 1024 * 1024;
 
 export interface IngestOptions {
   /** Largest size that is taken; one byte more is `too_large`. */
@@ -51,9 +51,9 @@ class Ingest {
   readonly #options: IngestOptions;
   readonly #hash: Hash = createHash('sha256');
   #size = 0;
-  #batch: Buffer[] = [];
-  #batchBytes = 0;
-  #head: Buffer[] | null = [];
+  #gathered = new Batch();
+  /** What is being written; gathered into when that is done. */
+  #free = new Batch();
   #inspection: Promise<Uint8Array> | null = null;
   #writing: Promise<void> | null = null;
   #ended = false;
@@ -84,6 +84,7 @@ class Ingest {
   readonly #data = (chunk: Buffer): void => {
     this.#size += chunk.length;
     this.#options.onBytes?.(chunk.length);
+    collectYoungGarbage(chunk.length);
     const { maxBytes, expectedSize } = this.#options;
     if (this.#size > maxBytes) this.#fail(tooLarge(maxBytes));
     else if (expectedSize !== null && this.#size > expectedSize) this.#fail(wrongSize(expectedSize, this.#size));
@@ -92,9 +93,8 @@ class Ingest {
 
   #take(chunk: Buffer): void {
     this.#hash.update(chunk);
-    if (this.#head) this.#keepHead(chunk);
-    this.#batch.push(chunk);
-    this.#batchBytes += chunk.length;
+    this.#gathered.add(chunk);
+    if (!this.#inspection && this.#size >= HEAD_BYTES) this.#inspect();
     if (!this.#full()) return;
     if (this.#writing) this.#body.pause();
     else this.#flush();
@@ -103,8 +103,9 @@ class Ingest {
   readonly #end = (): void => {
     this.#ended = true;
     const { expectedSize } = this.#options;
-    if (expectedSize !== null && this.#size < expectedSize) this.#fail(wrongSize(expectedSize, this.#size));
-    else if (!this.#writing) this.#flush();
+    if (expectedSize !== null && this.#size < expectedSize) return void this.#fail(wrongSize(expectedSize, this.#size));
+    if (!this.#inspection) this.#inspect();
+    if (!this.#writing) this.#flush();
   };
 
   readonly #closed = (): void => {
@@ -112,41 +113,35 @@ class Ingest {
   };
 
   #full(): boolean {
-    const share = Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / Ingest.#running));
-    return this.#batchBytes >= share || this.#batch.length >= BATCH_CHUNKS;
+    return this.#gathered.size >= Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / Ingest.#running));
   }
 
-  #keepHead(chunk: Buffer): void {
-    this.#head?.push(chunk);
-    if (this.#size >= HEAD_BYTES) this.#inspect();
-  }
-
+  /** Nothing has been written yet: the smallest batch is larger than a head. */
   #inspect(): void {
-    const head = Buffer.concat(this.#head ?? []).subarray(0, HEAD_BYTES);
-    this.#head = null;
+    const head = this.#gathered.head(HEAD_BYTES);
     this.#inspection = (this.#options.inspect?.(head) ?? Promise.resolve()).then(() => head);
     this.#inspection.catch(this.#fail);
   }
 
   /** Writes what has been gathered; then, if more has been gathered meanwhile, that, or ends. */
   #flush(): void {
-    const batch = this.#batch;
-    this.#batch = [];
-    this.#batchBytes = 0;
-    this.#writing = batch.length > 0 ? this.#file.write(batch) : Promise.resolve();
+    const batch = this.#gathered;
+    this.#gathered = this.#free;
+    this.#free = batch;
+    this.#writing = batch.size > 0 ? this.#file.write(batch.chunks()) : Promise.resolve();
     this.#writing.then(this.#written, this.#fail);
   }
 
   readonly #written = (): void => {
     this.#writing = null;
+    this.#free.release();
     if (this.#settled) return;
-    if (this.#ended && this.#batch.length === 0) return void this.#finish();
+    if (this.#ended && this.#gathered.size === 0) return void this.#finish();
     if (this.#ended || this.#full()) this.#flush();
     this.#body.resume();
   };
 
   async #finish(): Promise<void> {
-    if (!this.#inspection) this.#inspect();
     const head = await this.#inspection?.catch(() => null);
     if (!head || this.#settled) return;
     this.#settled = true;
@@ -159,9 +154,12 @@ class Ingest {
     if (this.#settled) return;
     this.#settled = true;
     this.#detach();
-    this.#batch = [];
+    this.#gathered.release();
     this.#body.destroy();
-    Promise.allSettled([this.#writing]).then(() => this.#reject(error));
+    Promise.allSettled([this.#writing]).then(() => {
+      this.#free.release();
+      this.#reject(error);
+    });
   };
 
   #detach(): void {

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ApiClient, bodyOf } from '../support/api-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
-import { TcpProxy } from '../support/tcp-proxy.ts';
 import { digestOf, RandomFile, sha256Of } from '../support/random-file.ts';
 import type { RunningServer } from '../support/server.ts';
 import { type Stack, startStack } from '../support/stack.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { withServers } from './with-servers.ts';
 
 const MIB = 1024 ** 2;

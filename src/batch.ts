@@ -1,0 +1,55 @@
+/** Small enough that a slow upload holds little, large enough that a chunk of a socket fits. */
+const BLOCK_BYTES = 64 * 1024;
+/** Blocks kept for the next batch; what is beyond is left to the garbage collector. */
+const SPARE_BLOCKS = 128;
+
+const spare: Buffer[] = [];
+
+/**
+ * Bytes that wait to be written together, copied into blocks that are used again and again. The chunks that a socket
+ * delivers die young by that: held for the length of a write they would outlive V8's young generation, and only a full
+ * collection could free them.
+ */
+export class Batch {
+  #blocks: Buffer[] = [];
+  /** Of the last block. */
+  #filled = BLOCK_BYTES;
+
+  /** Bytes. */
+  get size(): number {
+    return this.#blocks.length * BLOCK_BYTES - (BLOCK_BYTES - this.#filled);
+  }
+
+  add(chunk: Uint8Array): void {
+    for (let taken = 0; taken < chunk.byteLength; ) {
+      if (this.#filled === BLOCK_BYTES) this.#grow();
+      const piece = Math.min(chunk.byteLength - taken, BLOCK_BYTES - this.#filled);
+      (this.#blocks.at(-1) as Buffer).set(chunk.subarray(taken, taken + piece), this.#filled);
+      this.#filled += piece;
+      taken += piece;
+    }
+  }
+
+  /** A copy of the first `bytes` bytes, or of all where there are fewer; no more than a block. */
+  head(bytes: number): Buffer {
+    return Buffer.from((this.#blocks[0] ?? Buffer.alloc(0)).subarray(0, Math.min(bytes, this.size)));
+  }
+
+  /** The bytes, valid until `release`. */
+  chunks(): Uint8Array[] {
+    const last = this.#blocks.length - 1;
+    return this.#blocks.map((block, at) => (at === last ? block.subarray(0, this.#filled) : block));
+  }
+
+  /** Gives the blocks back: nobody may use the chunks any more. */
+  release(): void {
+    spare.push(...this.#blocks.slice(0, SPARE_BLOCKS - spare.length));
+    this.#blocks = [];
+    this.#filled = BLOCK_BYTES;
+  }
+
+  #grow(): void {
+    this.#blocks.push(spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES));
+    this.#filled = 0;
+  }
+}

@@ -1,0 +1,34 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { Batch } from '../../src/batch.ts';
+
+test('whatever is added comes out, also when the blocks were used before', () => {
+  const batch = new Batch();
+  fc.assert(
+    fc.property(fc.array(fc.nat({ max: 150_000 }), { maxLength: 6 }), fc.nat({ max: 255 }), (sizes, seed) => {
+      const pieces = sizes.map((size, at) => Buffer.alloc(size, (seed + at) % 256));
+      for (const piece of pieces) batch.add(piece);
+      const whole = Buffer.concat(pieces);
+      expect(batch.size).toBe(whole.length);
+      expect(Buffer.concat(batch.chunks()).equals(whole)).toBe(true);
+      expect(batch.head(4100).equals(whole.subarray(0, 4100))).toBe(true);
+      batch.release();
+      expect(batch.size).toBe(0);
+      expect(batch.chunks()).toEqual([]);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('no two batches share a block, and a head outlives its batch', () => {
+  const first = new Batch();
+  first.add(Buffer.from('first'));
+  const head = first.head(5);
+  first.release();
+  const [second, third] = [new Batch(), new Batch()];
+  second.add(Buffer.from('second'));
+  third.add(Buffer.from('third'));
+  expect(Buffer.concat(second.chunks()).toString()).toBe('second');
+  expect(Buffer.concat(third.chunks()).toString()).toBe('third');
+  expect(head.toString()).toBe('first');
+});
