@@ -1,3 +1,4 @@
+import { barChart } from './plot.ts';
 import type { Measurement } from './scenarios.ts';
 
 export interface Row {
@@ -6,43 +7,54 @@ export interface Row {
   measured: Measurement;
 }
 
+export interface Report {
+  /** docs/performance.md. */
+  page: string;
+  /** SVG by name of the file, below docs/performance/. */
+  plots: Map<string, string>;
+}
+
 const MIB = 1024 ** 2;
 const round = (value: number, digits = 0): string =>
   value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits });
 
-/** docs/performance.md: one table for each scenario, with a bar that shows the main figure beside the best of its table. */
-export function performancePage(rows: readonly Row[], machine: string): string {
+/** One table and one plot for each scenario. `limits` says what holds each of them back. */
+export function performanceReport(rows: readonly Row[], machine: string, limits: string): Report {
   const scenarios = [...new Set(rows.map(({ scenario }) => scenario))];
-  return `# Performance
+  const plots = new Map<string, string>();
+  const sections = scenarios.map((scenario) => {
+    const own = rows.filter((row) => row.scenario === scenario);
+    const file = `${scenario.replace(/[^a-z0-9]+/gi, '-').toLowerCase()}.svg`;
+    const bars = own.map((row) => ({ name: row.name, value: figure(row), ours: row.name.startsWith('Windlass') }));
+    plots.set(file, barChart(scenario, unitOf(own), bars));
+    return `## ${scenario}\n\n![](performance/${file})\n\n${table(own)}`;
+  });
+  return { page: `${introduction(machine)}\n${sections.join('\n')}\n${limits}`, plots };
+}
+
+const introduction = (machine: string): string => `# Performance
 
 <!-- Written by \`npm run bench\`. -->
 
 Measured in one run on ${machine}, client and server on the same machine. Compare within a table: absolute figures of such a machine say little. Windlass hashes every byte, recognises types, flushes file and folder to the disk, writes a record and counts metrics in all of them; none of the others does any of that.
+`;
 
-${scenarios
-  .map((scenario) =>
-    table(
-      scenario,
-      rows.filter((row) => row.scenario === scenario),
-    ),
-  )
-  .join('\n')}`;
-}
+const isSmall = ({ measured }: Row): boolean => measured.bytes / measured.requests <= 64 * 1024;
+const unitOf = (rows: readonly Row[]): string => (rows.every(isSmall) ? 'requests/s' : 'MiB/s');
+const figure = (row: Row): number => {
+  const { measured: m } = row;
+  return isSmall(row) ? m.requests / m.seconds : m.bytes / MIB / m.seconds;
+};
 
-function table(scenario: string, rows: readonly Row[]): string {
-  const small = rows.every(({ measured }) => measured.bytes / measured.requests <= 64 * 1024);
-  const figure = ({ measured }: Row): number => (small ? measured.requests / measured.seconds : measured.bytes / MIB / measured.seconds);
-  const best = Math.max(...rows.map(figure));
+function table(rows: readonly Row[]): string {
   const lines = rows.map((row) => {
     const { measured: m } = row;
-    const bar = '█'.repeat(Math.max(1, Math.round((figure(row) / best) * 20)));
     const perGib = m.bytes / m.requests < 64 * 1024 ? '' : round((m.cpuSeconds / m.bytes) * 1024 * MIB, 2);
-    return `| ${row.name} | ${round(figure(row))} | ${bar} | ${perGib} | ${round(m.p50Ms, 1)} | ${round(m.p99Ms, 1)} | ${m.peakBytes === 0 ? '' : round(m.peakBytes / MIB)} |`;
+    const peak = m.peakBytes === 0 ? '' : round(m.peakBytes / MIB);
+    return `| ${row.name} | ${round(figure(row))} | ${perGib} | ${round(m.p50Ms, 1)} | ${round(m.p99Ms, 1)} | ${peak} |`;
   });
-  return `## ${scenario}
-
-| | ${small ? 'requests/s' : 'MiB/s'} | | CPU-s/GiB | p50, ms | p99, ms | peak RSS, MiB |
-| --- | --- | --- | --- | --- | --- | --- |
+  return `| | ${unitOf(rows)} | CPU-s/GiB | p50, ms | p99, ms | peak RSS, MiB |
+| --- | --- | --- | --- | --- | --- |
 ${lines.join('\n')}
 `;
 }

@@ -1,13 +1,13 @@
 /**
  * Measures Windlass beside peers in one run: `npm run bench`, or `npm run bench -- quick` for a tenth of the work.
- * Saves bench/results/latest.json and docs/performance.md. BENCH_DIR names a folder on the disk to measure (default:
+ * Saves bench/results/latest.json and docs/performance.md with its plots. BENCH_DIR names a folder on the disk to measure (default:
  * the system's temporary folder); small files are measured on BENCH_TMPFS (default /dev/shm) too.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { performancePage, type Row } from './report.ts';
+import { performanceReport, type Row } from './report.ts';
 import { EXCHANGES, type Exchange, load, type Measurement } from './scenarios.ts';
 import { koaMulter, nginx, type StartServer, tus, windlass } from './servers.ts';
 
@@ -123,5 +123,10 @@ if (only.length === 0 && !quick) {
     new URL('./results/latest.json', import.meta.url),
     `${JSON.stringify({ machine, at: new Date().toISOString(), rows }, null, 2)}\n`,
   );
-  writeFileSync(new URL('../docs/performance.md', import.meta.url), performancePage(rows, machine));
+  const limits = readFileSync(new URL('./limits.md', import.meta.url), 'utf8');
+  const { page, plots } = performanceReport(rows, machine, limits);
+  writeFileSync(new URL('../docs/performance.md', import.meta.url), page);
+  rmSync(new URL('../docs/performance', import.meta.url), { recursive: true, force: true });
+  mkdirSync(new URL('../docs/performance', import.meta.url));
+  for (const [name, svg] of plots) writeFileSync(new URL(`../docs/performance/${name}`, import.meta.url), svg);
 }
