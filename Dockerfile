@@ -36,5 +36,5 @@ WORKDIR /app
 USER 1000:0
 EXPOSE 8080 9090
 # Node is process 1 and handles SIGTERM itself. Both flags keep chunks of bodies from piling up (docs/decisions/0023-collect-chunks-young.md).
-ENTRYPOINT ["node", "--expose-gc", "--max-semi-space-size=2", "/app/bin/windlass.js"]
+ENTRYPOINT ["node", "--expose-gc", "--max-semi-space-size=8", "/app/bin/windlass.js"]
 CMD ["all"]

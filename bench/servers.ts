@@ -94,7 +94,7 @@ export const windlassWith =
   (settings: Record<string, string>): StartServer =>
   (folder) =>
     start('windlass', folder, (port, data) => ({
-      argv: [process.execPath, '--expose-gc', '--max-semi-space-size=2', here('../bin/windlass.js'), 'all'],
+      argv: [process.execPath, '--expose-gc', '--max-semi-space-size=8', here('../bin/windlass.js'), 'all'],
       env: { PORT: String(port), OPS_PORT: '0', DATA_DIR: data, LOG_LEVEL: 'warn', MIN_FREE_BYTES: '0', ...settings },
     }));
 

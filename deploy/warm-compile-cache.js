@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 
 const TIMEOUT_MS = 120_000;
 const windlass = (command, settings) =>
-  spawn(process.execPath, ['--expose-gc', '--max-semi-space-size=2', '/app/bin/windlass.js', command], {
+  spawn(process.execPath, ['--expose-gc', '--max-semi-space-size=8', '/app/bin/windlass.js', command], {
     env: { ...process.env, DATA_DIR: '/tmp/warm', PORT: '0', OPS_PORT: '0', MIN_FREE_BYTES: '0', LOG_LEVEL: 'info', ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: TIMEOUT_MS,

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
-import { v7 } from 'uuid';
 import { LocalDisk } from './adapters/disk/local-disk.ts';
 import { EmbeddedJobQueue } from './adapters/job-queue/embedded/queue.ts';
 import { internalEndpoint } from './adapters/node-disks/endpoint.ts';
@@ -21,6 +20,7 @@ import { type Database, openDatabase } from './adapters/sqlite/database.ts';
 import { InProcessUploadEvents } from './adapters/upload-events/in-process.ts';
 import type { Config } from './config.ts';
 import { openBody } from './http/receive/body.ts';
+import { idSource } from './ids.ts';
 import type { Metrics } from './metrics.ts';
 import { observedStore } from './observed-store.ts';
 import type { Platform, Ports } from './platform.ts';
@@ -89,7 +89,7 @@ const once = <T>(open: () => Promise<T>): (() => Promise<T>) => {
 };
 
 const clock = Date.now;
-const newId = (): string => v7();
+const newId = idSource(clock);
 
 /**
  * Chooses an adapter for each port from the settings: the only file that knows them. The parts for production, and the
