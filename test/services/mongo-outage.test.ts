@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers';
 import { type MongoDatabase, openMongo } from '../../src/adapters/records/mongo/database.ts';
@@ -112,4 +113,42 @@ withServers(() => {
     },
     TIMEOUT_MS,
   );
+
+  test(
+    'a connection that ends just as the driver is told to look at its server again costs nothing but time',
+    async () => {
+      const upload = uploadRecord();
+      await uploads.insert(upload);
+      await lookAsTheConnectionEnds(database);
+      line.cut();
+      await eventually(async () => expect((await uploads.find(upload.id))?.id).toBe(upload.id), 30_000);
+      for (const call of await Promise.allSettled(calls())) expect(call).toMatchObject({ status: 'fulfilled' });
+    },
+    TIMEOUT_MS,
+  );
 });
+
+/** What there is inside the driver. */
+interface Monitor {
+  connection: { socket: Socket } | null;
+  monitorId: { toJSON(): { timeSinceLastCall: number } };
+}
+
+/** Within this time of its last look, the driver does not look at once by any setting; milliseconds. */
+const SHORTEST_PAUSE_MS = 500;
+
+/** The instant at which a driver that looks at once writes to a connection that is closed, and waits for it for ever. */
+async function lookAsTheConnectionEnds(database: MongoDatabase): Promise<void> {
+  const { topology } = database.models.uploads.db.getClient() as unknown as {
+    topology: { s: { servers: Map<string, { requestCheck(): void; monitor: Monitor }> } };
+  };
+  const [server] = topology.s.servers.values();
+  if (!server) throw new Error('the driver has no server');
+  const socket = await eventually(() => {
+    const { connection, monitorId } = server.monitor;
+    if (!connection || monitorId.toJSON().timeSinceLastCall < SHORTEST_PAUSE_MS) throw new Error('the driver has just looked');
+    return connection.socket;
+  });
+  socket.destroy();
+  server.requestCheck();
+}

@@ -5,6 +5,8 @@ import mongoose from 'mongoose';
 export interface MongoLine {
   /** Host and port that leads to the server. */
   readonly address: string;
+  /** Breaks every connection that there is. */
+  cut(): void;
   close(): Promise<void>;
 }
 
@@ -45,11 +47,15 @@ export async function openMongoLine({ target, oneAtATime = false, onCommand }: M
     if (oneAtATime) passInTurn(client, upstream, turns);
     else client.pipe(upstream).pipe(client);
   });
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut,
     async close() {
-      for (const socket of sockets) socket.destroy();
+      cut();
       await new Promise((resolve) => server.close(resolve));
     },
   };

@@ -24,6 +24,12 @@ const OPTIONS = {
   socketTimeoutMS: 4500,
   ignoreUndefined: true,
   bufferCommands: false,
+  heartbeatFrequencyMS: 1000,
+  // Longer than that: the driver never looks at a server as soon as an operation fails, but by its timer only. At once, it
+  // may write to a connection that was closed an instant ago, and then waits for that for ever (mongodb 7: `writeCommand`
+  // waits for the `drain` of a destroyed socket); every operation is told from then on that the server is away. MongoDB
+  // itself is spared, because the driver begins a new watch there; what only speaks its protocol is not.
+  minHeartbeatFrequencyMS: 1500,
   autoIndex: false,
   autoCreate: false,
 } as const satisfies ConnectOptions;
