@@ -67,8 +67,8 @@ export async function startStack(
     lastWorker += 1;
     return started(`worker-${lastWorker}`, 'relay', more);
   };
-  const besideEach = (args: string[], more: Settings = {}) =>
-    Promise.all(apis.map(({ dataDir }, index) => runCommand(args, { ...shared, NODE_NAME: `api-${index}`, DATA_DIR: dataDir, ...more })));
+  const beside = (index: number, args: string[], more: Settings = {}) =>
+    runCommand(args, { ...shared, NODE_NAME: `api-${index}`, DATA_DIR: apis[index]?.dataDir, ...more });
   const stack: Stack = {
     apis,
     workers: [],
@@ -82,11 +82,16 @@ export async function startStack(
       return back;
     },
     async reconcile(more) {
-      const reports = await besideEach(['reconcile'], more);
-      return reports.filter(({ code }) => code !== 0).map(({ stdout, stderr }) => stdout + stderr);
+      const failures: string[] = [];
+      // One after the other: what they share is done by one at a time.
+      for (const index of apis.keys()) {
+        const { code, stdout, stderr } = await beside(index, ['reconcile'], more);
+        if (code !== 0) failures.push(stdout + stderr);
+      }
+      return failures;
     },
     async audit() {
-      const reports = await besideEach(['audit', '--grace', '0', '--json']);
+      const reports = await Promise.all([...apis.keys()].map((index) => beside(index, ['audit', '--grace', '0', '--json'])));
       return reports.flatMap(({ code, stdout, stderr }) => {
         if (code !== 0 && stdout === '') throw new Error(`the audit failed: ${stderr}`);
         return JSON.parse(stdout).problems;

@@ -58,20 +58,40 @@ export interface FragileServers {
   stop(): Promise<void>;
 }
 
-/** MongoDB, RabbitMQ and S3 that nobody else uses. */
+/** MongoDB, RabbitMQ and S3 that nobody else uses. Where one does not start, none is left. */
 export async function startFragileServers(): Promise<FragileServers> {
-  const containers: StartedTestContainer[] = [];
-  const opened = async <T extends { container: StartedTestContainer }>(starting: Promise<T>): Promise<T> => {
+  const started: { stop(): Promise<unknown> }[] = [];
+  const stop = async (): Promise<void> => void (await Promise.all(started.map((one) => one.stop())));
+  const kept = async <T>(starting: Promise<T>, stopperOf: (server: T) => { stop(): Promise<unknown> }): Promise<T> => {
     const server = await starting;
-    containers.push(server.container);
+    started.push(stopperOf(server));
     return server;
   };
-  const [proxy, startedMongo, startedRabbit, startedStore] = await Promise.all([
-    Toxiproxy.start(3),
-    opened(startMongo()),
-    opened(startRabbit()),
-    opened(startS3()),
-  ]);
+  const contained = <T extends { container: StartedTestContainer }>(starting: Promise<T>): Promise<T> =>
+    kept(starting, ({ container }) => ({ stop: () => container.stop({ timeout: 1 }) }));
+  const starting = [
+    kept(Toxiproxy.start(3), (proxy) => proxy),
+    contained(startMongo()),
+    contained(startRabbit()),
+    contained(startS3()),
+  ] as const;
+  try {
+    return { ...(await behindProxy(...(await Promise.all(starting)))), stop };
+  } catch (error) {
+    await Promise.allSettled(starting);
+    await stop();
+    throw error;
+  }
+}
+
+type Started<Start extends () => Promise<unknown>> = Awaited<ReturnType<Start>>;
+
+async function behindProxy(
+  proxy: Toxiproxy,
+  startedMongo: Started<typeof startMongo>,
+  startedRabbit: Started<typeof startRabbit>,
+  startedStore: Started<typeof startS3>,
+): Promise<Omit<FragileServers, 'stop'>> {
   const fragile = async (name: string, { container }: { container: StartedTestContainer }, port: number): Promise<FragileServer> =>
     new FragileServer(container, port, await proxy.lead(name, await upstreamOf(container, port)));
   const mongo = await fragile('mongodb', startedMongo, 27017);
@@ -88,7 +108,6 @@ export async function startFragileServers(): Promise<FragileServers> {
     rabbit,
     store,
     heal: async () => void (await Promise.all([mongo, rabbit, store].map((server) => server.heal()))),
-    stop: async () => void (await Promise.all([proxy.stop(), ...containers.map((one) => one.stop({ timeout: 1 }))])),
   };
 }
 
