@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import { follow, type UploadView } from '../support/api-client.ts';
-import { storedFiles } from '../support/data-folder.ts';
 import { eventually } from '../support/eventually.ts';
 import { useServer } from '../support/suite.ts';
 
@@ -49,7 +48,7 @@ describe.each(SITUATIONS)('an upload that is %s', (_, make) => {
     }
     expect((await suite.api.get('/v1/uploads?limit=200')).body.items.map((item: UploadView) => item.id)).not.toContain(id);
     expect((await suite.api.get('/v1/uploads?limit=200&state=deleted')).body.items.map((item: UploadView) => item.id)).toContain(id);
-    await eventually(async () => expect((await storedFiles(suite.server.dataDir)).filter((path) => path.includes(id))).toEqual([]));
+    await eventually(async () => expect((await suite.server.storedFiles()).filter((path) => path.includes(id))).toEqual([]));
   });
 });
 

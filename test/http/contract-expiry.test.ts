@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import { bodyOf, follow } from '../support/api-client.ts';
-import { storedFiles } from '../support/data-folder.ts';
 import { eventually } from '../support/eventually.ts';
 import { RandomFile } from '../support/random-file.ts';
 import { useServer } from '../support/suite.ts';
@@ -55,7 +54,7 @@ describe('an upload that is not completed in time', () => {
     await follow(body.request, 'never');
     await eventually(async () => {
       expect((await suite.api.upload(body.upload.id)).body.state).toBe('expired');
-      expect((await storedFiles(suite.server.dataDir)).join()).not.toContain(body.upload.id);
+      expect((await suite.server.storedFiles()).join()).not.toContain(body.upload.id);
     });
   });
 });

@@ -5,7 +5,7 @@ import { form } from '../support/form.ts';
 import { allIds, expectNoLeftovers } from '../support/leftovers.ts';
 import { sha256Of } from '../support/random-file.ts';
 import { head, RawConnection } from '../support/raw-http.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/server-under-test.ts';
 import { useServer } from '../support/suite.ts';
 
 const suite = useServer();

@@ -3,6 +3,7 @@ import { fileForm } from '../support/form.ts';
 import { expectNoLeftovers } from '../support/leftovers.ts';
 import { RandomFile } from '../support/random-file.ts';
 import { head, RawConnection, sendRaw } from '../support/raw-http.ts';
+import { embeddedOnly } from '../support/server-under-test.ts';
 import { useServer } from '../support/suite.ts';
 
 const LIMIT = 64 * 1024;
@@ -79,22 +80,24 @@ describe.each(['direct', 'relay'] as const)('limits of %s uploads', (strategy) =
     expect([formed.status, formed.body.code]).toEqual([415, 'type_not_allowed']);
   });
 
-  test('one more body than may be in flight is told when to come back; those in flight are not disturbed', async () => {
-    const { port } = suite.server;
-    const running = [new RawConnection(port), new RawConnection(port)];
-    for (const connection of running) {
-      await connection.write(head(port, 'POST', path, { 'Content-Type': 'text/plain', 'Content-Length': 4, Expect: '100-continue' }));
-      await connection.until((text) => text.includes('100 Continue'));
-    }
-    const refused = await suite.api.raw(strategy, 'x');
-    expect([refused.status, refused.body.code]).toEqual([503, 'busy']);
-    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-    for (const connection of running) {
-      await connection.write('done');
-      expect((await connection.answer()).status).toBeLessThan(300);
-      connection.close();
-    }
-    expect((await suite.api.raw(strategy, 'x')).status).toBeLessThan(300);
+  embeddedOnly('the limit is that of one process', () => {
+    test('one more body than may be in flight is told when to come back; those in flight are not disturbed', async () => {
+      const { port } = suite.server;
+      const running = [new RawConnection(port), new RawConnection(port)];
+      for (const connection of running) {
+        await connection.write(head(port, 'POST', path, { 'Content-Type': 'text/plain', 'Content-Length': 4, Expect: '100-continue' }));
+        await connection.until((text) => text.includes('100 Continue'));
+      }
+      const refused = await suite.api.raw(strategy, 'x');
+      expect([refused.status, refused.body.code]).toEqual([503, 'busy']);
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      for (const connection of running) {
+        await connection.write('done');
+        expect((await connection.answer()).status).toBeLessThan(300);
+        connection.close();
+      }
+      expect((await suite.api.raw(strategy, 'x')).status).toBeLessThan(300);
+    });
   });
 });
 

@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Bytes } from '../support/api-client.ts';
-import { storedFiles } from '../support/data-folder.ts';
 import { eventually } from '../support/eventually.ts';
 import { RandomFile, sha256Of } from '../support/random-file.ts';
 import { useServer } from '../support/suite.ts';
@@ -88,7 +87,7 @@ describe('an upload in parts', () => {
     for (const partNumber of [1, 2, 3]) await sendPart(id, partNumber);
     const completed = await suite.api.complete(id);
     expect([completed.status, completed.body.code]).toEqual([422, 'digest_mismatch']);
-    await eventually(async () => expect((await storedFiles(suite.server.dataDir)).join()).not.toContain(id));
+    await eventually(async () => expect((await suite.server.storedFiles()).join()).not.toContain(id));
   });
 
   test.each([
@@ -114,6 +113,6 @@ describe('an upload in parts', () => {
     const id = await begin();
     await sendPart(id, 1);
     expect((await suite.api.send('DELETE', `/v1/uploads/${id}`)).status).toBe(204);
-    await eventually(async () => expect((await storedFiles(suite.server.dataDir)).join()).not.toContain(id));
+    await eventually(async () => expect((await suite.server.storedFiles()).join()).not.toContain(id));
   });
 });

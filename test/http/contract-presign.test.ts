@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import { type Bytes, follow } from '../support/api-client.ts';
-import { storedFiles } from '../support/data-folder.ts';
 import { eventually } from '../support/eventually.ts';
 import { sha256Of } from '../support/random-file.ts';
 import { PNG } from '../support/samples.ts';
@@ -76,7 +75,7 @@ describe.each(['PUT', 'POST'] as const)('a presigned %s', (method) => {
     expect([completed.status, completed.body.code]).toEqual([422, 'content_mismatch']);
     const after = await suite.api.upload(body.upload.id);
     expect(after.body).toMatchObject({ state: 'failed', url: null, error: { code: 'content_mismatch' } });
-    await eventually(async () => expect((await storedFiles(suite.server.dataDir)).join()).not.toContain(body.upload.id));
+    await eventually(async () => expect((await suite.server.storedFiles()).join()).not.toContain(body.upload.id));
     const again = await suite.api.complete(body.upload.id);
     expect([again.status, again.body.code]).toEqual([422, 'content_mismatch']);
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { head, sendRaw } from '../support/raw-http.ts';
 import { NO_SUCH_ID } from '../support/samples.ts';
+import { embeddedOnly } from '../support/server-under-test.ts';
 import { useServer } from '../support/suite.ts';
 
 const suite = useServer();
@@ -20,6 +21,17 @@ const IDS = [
   'x'.repeat(3000),
 ];
 
+async function expectProblem(method: string, path: string, status: number, code: string): Promise<void> {
+  const answer = await suite.api.send(method, path, { headers: { 'X-Request-Id': 'my-request-1' } });
+  expect(answer.status).toBe(status);
+  expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+  expect(answer.headers.get('x-request-id')).toBe('my-request-1');
+  expect(answer.body).toMatchObject({ status, code, requestId: 'my-request-1', title: expect.any(String), detail: expect.any(String) });
+  expect(answer.body.type).toMatch(new RegExp(`/docs/errors#${code}$`));
+  expect((await fetch(answer.body.type)).status).toBe(200);
+  expect(answer.text).not.toMatch(/node_modules|\bat .+:\d+|\/src\/|\/tmp\//);
+}
+
 describe('every refusal', () => {
   test.each([
     ['GET', '/v1/nothing', 404, 'not_found'],
@@ -27,16 +39,10 @@ describe('every refusal', () => {
     ['GET', '/v1/uploads/nonsense', 404, 'not_found'],
     ['PATCH', '/v1/uploads', 405, 'method_not_allowed'],
     ['GET', '/v1/uploads?limit=x', 400, 'invalid_request'],
-    ['PUT', '/store/nothing', 403, 'link_invalid'],
-  ])('%s %s is a problem document', async (method, path, status, code) => {
-    const answer = await suite.api.send(method, path, { headers: { 'X-Request-Id': 'my-request-1' } });
-    expect(answer.status).toBe(status);
-    expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
-    expect(answer.headers.get('x-request-id')).toBe('my-request-1');
-    expect(answer.body).toMatchObject({ status, code, requestId: 'my-request-1', title: expect.any(String), detail: expect.any(String) });
-    expect(answer.body.type).toMatch(new RegExp(`/docs/errors#${code}$`));
-    expect((await fetch(answer.body.type)).status).toBe(200);
-    expect(answer.text).not.toMatch(/node_modules|\bat .+:\d+|\/src\/|\/tmp\//);
+  ])('%s %s is a problem document', expectProblem);
+
+  embeddedOnly('links are answered by S3 there', () => {
+    test('PUT /store/nothing is a problem document', () => expectProblem('PUT', '/store/nothing', 403, 'link_invalid'));
   });
 
   test('has an id of its own when none was sent, or a bad one', async () => {

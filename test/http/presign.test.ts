@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { ApiClient, follow } from '../support/api-client.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/server-under-test.ts';
 import { useServer } from '../support/suite.ts';
 
 const suite = useServer({

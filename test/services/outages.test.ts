@@ -10,8 +10,8 @@ import type { Toxic } from '../support/toxiproxy.ts';
 import { type FragileServers, startFragileServers } from '../support/toxiproxy-servers.ts';
 import { withServers } from './with-servers.ts';
 
-const TIMEOUT_MS = 120_000;
-const RECOVERY_MS = 60_000;
+const TIMEOUT_MS = 300_000;
+const RECOVERY_MS = 120_000;
 
 const SETTINGS = {
   RECONCILE_INTERVAL_SECONDS: '5',

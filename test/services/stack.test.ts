@@ -58,6 +58,23 @@ withServers((servers) => {
       await eventually(async () => expect(await stack.audit()).toEqual([]));
     });
 
+    test('a version that is named by our ETag is the version that is sent, though the store has another ETag', async () => {
+      const { body } = await here.raw('relay', '0123456789', { type: 'text/plain' });
+      await there.settled(body.id);
+      const path = `/v1/uploads/${body.id}/content`;
+      const etag = (await there.fetch(path, { method: 'HEAD' })).headers.get('ETag') ?? '';
+      const asked = async (headers: Record<string, string>): Promise<unknown[]> => {
+        const answer = await here.fetch(path, { headers });
+        return [answer.status, answer.redirected, await answer.text()];
+      };
+      expect(await asked({ 'If-Match': etag })).toEqual([200, false, '0123456789']);
+      expect(await asked({ Range: 'bytes=2-3', 'If-Range': etag })).toEqual([206, false, '23']);
+      expect(await asked({ Range: 'bytes=2-3' })).toEqual([206, true, '23']);
+      expect(await asked({ 'If-None-Match': etag })).toEqual([304, false, '']);
+      const beyond = await here.get(path, { Range: 'bytes=10-' });
+      expect([beyond.status, beyond.body.code, beyond.headers.get('Content-Range')]).toEqual([416, 'range_not_satisfiable', 'bytes */10']);
+    });
+
     test('events of one server are heard at the other', async () => {
       const { body } = await here.raw('relay', 'hello', { type: 'text/plain' });
       const events = await there.fetch(`/v1/uploads/${body.id}/events`);

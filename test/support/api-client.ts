@@ -81,6 +81,9 @@ export interface RawUpload {
 
 export type Bytes = string | Uint8Array<ArrayBuffer>;
 
+/** Behind one address there may be many servers: then each request is to come to the next of them, on a connection of its own. */
+const CONNECTION: Record<string, string> = process.env.TEST_ON_STACK === 'true' ? { Connection: 'close' } : {};
+
 /** What a user of the API writes: fetch and JSON, nothing of the server's code. */
 export class ApiClient {
   readonly base: string;
@@ -94,7 +97,10 @@ export class ApiClient {
   /** `path` is one of the API's, or a whole address, which gets no token of ours. */
   fetch(path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<Response> {
     if (path.startsWith('http')) return fetch(path, init);
-    return fetch(`${this.base}${path}`, { ...init, headers: { ...this.#headers, ...(init.headers as Record<string, string>) } });
+    return fetch(`${this.base}${path}`, {
+      ...init,
+      headers: { ...CONNECTION, ...this.#headers, ...(init.headers as Record<string, string>) },
+    });
   }
 
   async send(method: string, path: string, init: RequestInit = {}): Promise<Answer> {

@@ -9,7 +9,7 @@ const STRATEGIES: readonly LoadStrategy[] = ['direct', 'relay', 'presign'];
 const SIZES = [1, 700, 60_000, 400_000, 3 * 1024 ** 2];
 /** Between two uploads of a lane: a load, not a flood. */
 const PACE_MS = 700;
-const WAIT_MS = 60_000;
+const WAIT_MS = 120_000;
 const AT_ONCE = 6;
 
 interface Kept {

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { storedFiles } from './data-folder.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 90_000;
 
 /** Small waits, so that tests are over soon. */
 const DEFAULTS: Record<string, string> = {
@@ -77,6 +78,11 @@ export class RunningServer {
 
   log(): LogLine[] {
     return this.#output.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  }
+
+  /** Every file of clients' bytes, unfinished ones included. */
+  storedFiles(): Promise<string[]> {
+    return storedFiles(this.dataDir);
   }
 
   /** Stops it as an orchestrator does, and throws unless it ends by itself with exit code 0. */

@@ -22,7 +22,7 @@ export interface Stack {
   /** One more server, with its own disk. */
   startApi(settings?: Settings): Promise<RunningServer>;
   /** A new process in place of one that has ended, on its disk and at its address. */
-  restart(ended: RunningServer): Promise<RunningServer>;
+  restart(ended: RunningServer, settings?: Settings): Promise<RunningServer>;
   /** `windlass reconcile` beside each server; what kept it from coming to its end. */
   reconcile(settings?: Settings): Promise<string[]>;
   /** `windlass audit` beside each server: the problems of all. */
@@ -56,17 +56,16 @@ export async function startStack(
     return server;
   };
   const apis: RunningServer[] = [];
+  let apisBegun = 0;
   const startApi = async (more: Settings = {}): Promise<RunningServer> => {
+    const index = apisBegun++;
     const port = await freePort();
-    const api = await started(`api-${apis.length}`, 'api', { PORT: String(port), NODE_URL: `http://localhost:${port}`, ...more });
-    apis.push(api);
+    const api = await started(`api-${index}`, 'api', { PORT: String(port), NODE_URL: `http://localhost:${port}`, ...more });
+    apis[index] = api;
     return api;
   };
-  let lastWorker = 0;
-  const startWorker = (more: Settings = {}): Promise<RunningServer> => {
-    lastWorker += 1;
-    return started(`worker-${lastWorker}`, 'relay', more);
-  };
+  let workersBegun = 0;
+  const startWorker = (more: Settings = {}): Promise<RunningServer> => started(`worker-${++workersBegun}`, 'relay', more);
   const beside = (index: number, args: string[], more: Settings = {}) =>
     runCommand(args, { ...shared, NODE_NAME: `api-${index}`, DATA_DIR: apis[index]?.dataDir, ...more });
   const stack: Stack = {
@@ -75,8 +74,8 @@ export async function startStack(
     settings: shared,
     startWorker,
     startApi,
-    async restart(ended) {
-      const back = await ended.restart();
+    async restart(ended, more) {
+      const back = await ended.restart(more);
       processes.push(back);
       for (const list of [apis, stack.workers]) if (list.includes(ended)) list[list.indexOf(ended)] = back;
       return back;
@@ -103,11 +102,14 @@ export async function startStack(
       await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+  const apisStarting = Array.from({ length: apiCount }, () => startApi());
+  const workersStarting = Array.from({ length: workerCount }, () => startWorker());
   try {
-    for (let count = 0; count < apiCount; count += 1) await startApi();
-    stack.workers.push(...(await Promise.all(Array.from({ length: workerCount }, () => startWorker()))));
+    await Promise.all(apisStarting);
+    stack.workers.push(...(await Promise.all(workersStarting)));
     return stack;
   } catch (error) {
+    await Promise.allSettled([...apisStarting, ...workersStarting]);
     await stack[Symbol.asyncDispose]();
     throw error;
   }

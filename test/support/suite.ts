@@ -1,9 +1,10 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { ApiClient } from './api-client.ts';
-import { type RunningServer, type ServerOptions, type Settings, startServer } from './server.ts';
+import type { ServerOptions, Settings } from './server.ts';
+import { type ServerUnderTest, startServer } from './server-under-test.ts';
 
 export interface Suite {
-  server: RunningServer;
+  server: ServerUnderTest;
   api: ApiClient;
 }
 

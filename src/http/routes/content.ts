@@ -85,8 +85,9 @@ class ContentAnswer {
       throw new WindlassError('precondition_failed', 'The content is not what If-Match names.', { actual: this.#validator.etag });
     if (outcome === 'not_modified') return { status: 304, headers: this.#validators() };
     if (ctx.method === 'HEAD') return this.#describe();
-    if (this.#upload.location.store === 's3' && !streamed) return this.#redirect();
-    await this.#stream(this.#range());
+    const range = this.#range();
+    if (this.#upload.location.store === 's3' && !streamed && !this.#mustBeThisVersion()) return this.#redirect();
+    await this.#stream(range);
     return undefined;
   }
 
@@ -95,6 +96,13 @@ class ContentAnswer {
     this.#ctx.set(this.#headers());
     this.#ctx.set('Content-Length', String(this.#upload.size));
     return undefined;
+  }
+
+  /** The client asks for what has our ETag or date. It would ask the store for the same, which has others. */
+  #mustBeThisVersion(): boolean {
+    const { headers } = this.#ctx.req;
+    if (headers['if-match'] !== undefined) return true;
+    return headers['if-range'] !== undefined && ifRangeHolds(headers['if-range'], this.#validator);
   }
 
   async #redirect(): Promise<Reply> {
