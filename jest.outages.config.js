@@ -5,6 +5,6 @@ export default {
   ...services,
   testMatch: ['<rootDir>/test/services/outages*.test.ts'],
   testPathIgnorePatterns: [],
-  globalSetup: '<rootDir>/test/services/fragile-setup.ts',
+  globalSetup: '<rootDir>/test/services/global-setup-fragile.ts',
   globalTeardown: undefined,
 };

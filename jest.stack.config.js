@@ -4,7 +4,7 @@ import services from './jest.services.config.js';
 export default {
   ...services,
   testMatch: ['<rootDir>/test/http/**/*.test.ts'],
-  globalSetup: '<rootDir>/test/http/on-stack.ts',
+  globalSetup: '<rootDir>/test/services/global-setup-stack.ts',
   // These put routes and parts together in the test's own process, and look at what is inside.
   testPathIgnorePatterns: ['http/admin.test', 'http/content.test', 'http/idempotent-upload.test', 'http/receive-', 'http/refusal.test'],
   testTimeout: 120_000,

@@ -8,7 +8,7 @@ import { type Stack, startStack } from '../support/stack.ts';
 import { type FragileServer, type FragileServers, startFragileServers } from '../support/toxiproxy-servers.ts';
 import { withServers } from './with-servers.ts';
 
-/** Not part of the usual run: `TEST_SOAK_SECONDS=600 npm run test:outages -- outages-soak`. */
+/** Not part of the usual run: `TEST_SOAK_SECONDS=600 npm run test:soak`. */
 const SECONDS = Number(process.env.TEST_SOAK_SECONDS ?? 0);
 const SEED = Number(process.env.TEST_SOAK_SEED ?? Date.now() % 1_000_000);
 const LONGEST_OUTAGE_MS = 8000;

@@ -22,7 +22,7 @@ export function startServer(settings: Settings = {}, options: ServerOptions = {}
   return startBalancedStack(servers, settings);
 }
 
-/** Tests that say something about one process or an embedded part; `reason` tells why they say nothing on the stack. */
+/** Tests that say something about one process or an embedded part; `reason` tells why the stack is different. */
 export function embeddedOnly(_reason: string, define: () => void): void {
   if (!onStack) define();
 }

@@ -1,4 +1,4 @@
-import startServers from '../services/global-setup.ts';
+import startServers from './global-setup.ts';
 
 /** The servers, and the word to the suites to use them. */
 export default async function setup(): Promise<void> {
