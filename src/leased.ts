@@ -1,10 +1,12 @@
 import type { Upload } from './core/upload.ts';
+import { isWindlassError } from './errors.ts';
 import type { Platform } from './platform.ts';
 
 /**
  * Carries out `work` on an upload whose lease the caller has just taken, renewing the lease three times in its span.
  * The signal given to `work` is aborted when the lease is lost or `outer` is aborted. Losing it is no danger to the
- * record (taking it raised the version, so a commit would fail): the signal only saves useless work.
+ * record (taking it raised the version, so a commit would fail): the signal only saves useless work. Throws what `work`
+ * throws, but `repository_unavailable` when that is what the work was called off for.
  */
 export async function whileLeased<T>(
   { uploads, clock, config }: Pick<Platform, 'uploads' | 'clock' | 'config'>,
@@ -28,6 +30,9 @@ export async function whileLeased<T>(
   }, span / 3);
   try {
     return await work(outer ? AbortSignal.any([outer, lost.signal]) : lost.signal);
+  } catch (error) {
+    // What is called off because the records are away fails in its own way: the caller is to hear why.
+    throw isWindlassError(lost.signal.reason) ? lost.signal.reason : error;
   } finally {
     clearInterval(timer);
   }

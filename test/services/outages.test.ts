@@ -69,16 +69,19 @@ withServers(() => {
 
     /** Everything acknowledged is there, nothing is stuck, nothing is left over, and no process has met an error that it did not expect. */
     const expectPromisesKept = async (): Promise<void> => {
+      // First of all, because it tells why.
+      expect(errorsLogged()).toEqual([]);
       await load.works();
       await load.expectKept();
       await eventually(async () => {
         expect(await stack.reconcile({ ORPHAN_GRACE_SECONDS: '0' })).toEqual([]);
         expect(await stack.audit()).toEqual([]);
       }, RECOVERY_MS);
-      const processes = [...stack.apis, ...stack.workers];
-      await Promise.all(processes.map((one) => one.stop()));
-      expect(processes.flatMap((one) => one.log().filter(({ level }) => level === 'error' || level === 'fatal'))).toEqual([]);
+      await Promise.all([...stack.apis, ...stack.workers].map((one) => one.stop()));
+      expect(errorsLogged()).toEqual([]);
     };
+    const errorsLogged = () =>
+      [...stack.apis, ...stack.workers].flatMap((one) => one.log().filter(({ level }) => level === 'error' || level === 'fatal'));
 
     test(
       'without RabbitMQ everything is taken, a server and a worker can even start, and the jobs follow',
