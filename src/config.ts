@@ -81,18 +81,27 @@ const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/;
 
 function contradictions(config: Config): string[] {
   const problems: string[] = [];
-  if (!config.TOKENS_FILE && !LOOPBACK.test(config.HOST))
-    problems.push(
-      `HOST: ${config.HOST} can be reached from other machines, so TOKENS_FILE must be set (make a token with \`windlass token\`)`,
-    );
   if ((config.AWS_ACCESS_KEY_ID === undefined) !== (config.AWS_SECRET_ACCESS_KEY === undefined))
     problems.push('AWS_ACCESS_KEY_ID: goes together with AWS_SECRET_ACCESS_KEY; set both or none');
   if (config.SPOOL_DIR === config.DIRECT_DIR) problems.push('SPOOL_DIR: must be another folder than DIRECT_DIR');
   return problems;
 }
 
-/** What is wrong with the settings of a server or worker that is one of several processes. */
-export function separationProblems(config: Config, role: 'api' | 'relay'): string[] {
+/** The command that a process runs. */
+export type Role = 'all' | 'api' | 'relay';
+
+/** What is wrong with valid settings for one that runs this command. */
+export function roleProblems(config: Config, role: Role): string[] {
+  return [...(role === 'relay' ? [] : accessProblems(config)), ...(role === 'all' ? [] : separationProblems(config, role))];
+}
+
+/** Only whoever serves the API needs tokens: health and metrics, which every process answers at HOST, know none. */
+function accessProblems({ HOST, TOKENS_FILE }: Config): string[] {
+  if (TOKENS_FILE || LOOPBACK.test(HOST)) return [];
+  return [`HOST: ${HOST} can be reached from other machines, so TOKENS_FILE must be set (make a token with \`windlass token\`)`];
+}
+
+function separationProblems(config: Config, role: 'api' | 'relay'): string[] {
   const problems = (['MONGODB_URI', 'RABBITMQ_URL', 'S3_BUCKET'] as const)
     .filter((name) => config[name] === undefined)
     .map((name) => `${name}: must be set, because \`windlass ${role}\` shares it with other processes (\`windlass all\` needs none)`);

@@ -67,7 +67,11 @@ const ORIGIN = /^(?:\*|https?:\/\/[^/\s?#]+)$/;
 export const SETTINGS = {
   PORT: setting(whole(0, 65535), 'Port of the API, the console and the embedded store. 0 takes any free one.', '8080'),
   OPS_PORT: setting(whole(0, 65535), 'Port of metrics and health. Never make it public. 0 takes any free one.', '9090'),
-  HOST: setting(z.string().min(1), 'Address to listen on. Anything wider than loopback needs TOKENS_FILE.', '127.0.0.1'),
+  HOST: setting(
+    z.string().min(1),
+    'Address to listen on, for health and metrics, too. A server on anything wider than loopback needs TOKENS_FILE.',
+    '127.0.0.1',
+  ),
   DATA_DIR: setting(
     z.string().min(1),
     'Folder for everything the embedded parts keep: database, store, spool, direct files, the key that signs links.',

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { processEnvironment, readConfig } from '../config.ts';
+import { ConfigError, processEnvironment, readConfig, roleProblems } from '../config.ts';
 
 const EXAMPLES = `
 Examples:
@@ -17,6 +17,8 @@ export function addAll(program: Command): void {
     .addHelpText('after', EXAMPLES)
     .action(async () => {
       const config = readConfig(processEnvironment());
+      const problems = roleProblems(config, 'all');
+      if (problems.length > 0) throw new ConfigError(problems);
       const { serve } = await import('./serve.ts');
       await serve(config);
     });

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { ConfigError, processEnvironment, readConfig, separationProblems } from '../config.ts';
+import { ConfigError, processEnvironment, readConfig, roleProblems } from '../config.ts';
 import type { Roles } from './serve.ts';
 
 const EXAMPLES = `
@@ -29,7 +29,7 @@ export function addRelay(program: Command): void {
 
 async function serveAlone(role: 'api' | 'relay', roles: Roles): Promise<void> {
   const config = readConfig(processEnvironment());
-  const problems = separationProblems(config, role);
+  const problems = roleProblems(config, role);
   if (problems.length > 0) throw new ConfigError(problems);
   const { serve } = await import('./serve.ts');
   await serve(config, roles);

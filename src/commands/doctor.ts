@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { Connection } from '../client/connection.ts';
-import { type Config, ConfigError, processEnvironment, readConfig, separationProblems } from '../config.ts';
+import { type Config, ConfigError, processEnvironment, type Role, readConfig, roleProblems } from '../config.ts';
 import type { Parts } from '../wire.ts';
 import { checkLinks } from './doctor-links.ts';
 import { checkFolder, checkNode, checkSpace, checkTokens, foldersOf } from './doctor-machine.ts';
@@ -13,8 +13,6 @@ import { broken, type Finding, ok, reasonOf, skipped } from './finding.ts';
 import { printable } from './text.ts';
 
 type Open = () => Promise<Parts>;
-/** The command that the settings are for. */
-type Role = 'all' | 'api' | 'relay';
 
 const EXAMPLES = `
 Examples:
@@ -60,7 +58,7 @@ async function* examine(open: Open, role: Role): AsyncGenerator<Finding> {
 function settingsFor(role: Role): Config | Finding {
   try {
     const config = readConfig(processEnvironment());
-    const problems = role === 'all' ? [] : separationProblems(config, role);
+    const problems = roleProblems(config, role);
     if (problems.length > 0) throw new ConfigError(problems);
     return config;
   } catch (error) {

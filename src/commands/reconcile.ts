@@ -4,7 +4,7 @@ import type { OpenPlatform } from './open.ts';
 
 type Open = () => Promise<Pick<OpenPlatform, 'reconciler' | 'close'>>;
 
-/** Ends with exit code 1 when a task failed or another reconciler is at work. */
+/** Ends with exit code 1 when a task failed. That another process is at it already is told, and no failure. */
 export function addReconcile(program: Command, open: Open): void {
   program
     .command('reconcile')
@@ -16,7 +16,7 @@ export function addReconcile(program: Command, open: Open): void {
       try {
         const report = await reconciler.run({ dryRun, everything: true });
         process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : summary(report));
-        if (!report?.shared || report.tasks.some(({ error }) => error !== null)) process.exitCode = 1;
+        if (report?.tasks.some(({ error }) => error !== null)) process.exitCode = 1;
       } finally {
         await close();
       }
@@ -24,11 +24,11 @@ export function addReconcile(program: Command, open: Open): void {
 }
 
 function summary(report: ReconcileReport | null): string {
-  if (!report) return 'another process is reconciling right now\n';
+  if (!report) return 'another process is reconciling right now: nothing was left to do\n';
   const lines = report.tasks.map(
     ({ task, found, removed, error }) => `${task}: ${found} found, ${removed} put right${error ? `; ended early: ${error}` : ''}`,
   );
   const foreign = report.foreign.map((key) => `not ours, left alone: ${key}`);
-  const busy = report.shared ? [] : ['another process is reconciling what servers share right now'];
+  const busy = report.shared ? [] : ['another process is reconciling right now what servers share: left to it'];
   return `${[...lines, ...busy, ...foreign, ...(report.dryRun ? ['dry run: nothing was changed'] : [])].join('\n')}\n`;
 }

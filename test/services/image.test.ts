@@ -113,7 +113,7 @@ withServers((servers) => {
         MIN_FREE_BYTES: '0',
       };
       const api = await start('api', 'api', server);
-      const worker = await start('worker', 'relay', { ...tokens, OPS_PORT: workerOpsPort });
+      const worker = await start('worker', 'relay', { OPS_PORT: workerOpsPort });
       await Promise.all([ready(api), ready(worker)]);
 
       const client = new ApiClient(`http://localhost:${port}`, { token: secret });
@@ -137,7 +137,7 @@ withServers((servers) => {
     test('a process that is stopped while it starts does not wait to be killed', async () => {
       // A database that is looked for in vain: it starts for seconds.
       const nowhere = `mongodb://127.0.0.1:${await freePort()}/windlass`;
-      const container = await start('early', 'relay', { TOKENS_FILE: '/data/tokens', OPS_PORT: '0', MONGODB_URI: nowhere });
+      const container = await start('early', 'relay', { OPS_PORT: '0', MONGODB_URI: nowhere });
       await eventually(() => docker('exec', container, 'ls', '/tmp/node-compile-cache'));
       expect(await stopped(container)).toBe(143);
     }, 60_000);

@@ -145,12 +145,10 @@ key: {{ .dev }}
 {{- end }}
 {{- end -}}
 
-{{/* Workers take no requests: what others reach is health and metrics, which know no tokens. An empty file of them is what HOST asks for. */}}
+{{/* Workers take no requests: what others reach is health and metrics, which know no tokens. */}}
 {{- define "windlass.relayEnv" -}}
 - name: HOST
   value: {{ .Values.listenAddress | quote }}
-- name: TOKENS_FILE
-  value: /dev/null
 - name: WORKER_CONCURRENCY
   value: {{ include "windlass.text" .Values.relay.concurrency | quote }}
 - name: SHUTDOWN_GRACE_SECONDS

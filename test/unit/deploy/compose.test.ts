@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { readConfig, separationProblems } from '../../../src/config.ts';
+import { readConfig, roleProblems } from '../../../src/config.ts';
 import { parseTokens } from '../../../src/tokens.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -30,7 +30,7 @@ test.each([
 ] as const)('the settings of %s are what `windlass %s` takes', (name, command) => {
   const { environment = {}, command: args } = services[name] ?? {};
   expect(args).toEqual([command]);
-  expect(separationProblems(readConfig({ ...IMAGE, ...environment }), command)).toEqual([]);
+  expect(roleProblems(readConfig({ ...IMAGE, ...environment }), command)).toEqual([]);
 });
 
 test('whatever a service names is there', () => {
