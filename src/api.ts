@@ -1,6 +1,8 @@
 import type { Server } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Middleware } from 'koa';
 import type { Assembly } from './assembly.ts';
+import { Admission } from './http/admission.ts';
 import { createApp } from './http/app.ts';
 import { Connections } from './http/connections.ts';
 import type { Route } from './http/route.ts';
@@ -43,6 +45,7 @@ export class Api {
   readonly #server: Server;
   readonly #connections: Connections;
   readonly #stopping = new AbortController();
+  readonly #admission = new Admission();
   readonly #options: ApiOptions;
   #draining = false;
 
@@ -51,7 +54,7 @@ export class Api {
     this.#options = options;
     const routes = allRoutes(options.assembly, options.publicUrl, this.#stopping.signal);
     const draining = (): boolean => this.#draining;
-    this.#server = createHttpServer(createApp({ ...platform, ...options, routes, draining }));
+    this.#server = createHttpServer(createApp({ ...platform, ...options, routes, draining, admission: this.#admission }));
     this.#connections = new Connections(this.#server);
   }
 
@@ -65,10 +68,26 @@ export class Api {
     this.#draining = true;
   }
 
-  /** Takes no new connections, ends waits and event streams, lets bodies in flight finish until `graceMs` is over. True when all did. */
-  async stop(graceMs: number): Promise<boolean> {
+  /**
+   * Takes no new requests, ends waits and event streams, lets bodies in flight finish until `graceMs` is over. True when
+   * all did. Where others read this server's disk, they are answered all that time, and until `handOver` has resolved.
+   */
+  async stop(graceMs: number, handOver: () => Promise<unknown> = async () => undefined): Promise<boolean> {
+    const deadline = performance.now() + graceMs;
     this.#draining = true;
     this.#stopping.abort();
+    if (this.#options.internalEndpoint) {
+      await pause(Math.min(graceMs, SILENT_MS));
+      const left = new AbortController();
+      await Promise.race([this.#admission.close(), pause(deadline - performance.now(), null, { signal: left.signal }).catch(() => null)]);
+      left.abort();
+      await handOver();
+    }
+    return this.#close(Math.max(0, deadline - performance.now()));
+  }
+
+  /** Takes no new connections, and gives those that are open `graceMs` to end. */
+  async #close(graceMs: number): Promise<boolean> {
     const closed = new Promise<boolean>((resolve) => this.#server.close(() => resolve(true)));
     this.#connections.close(Math.min(graceMs, SILENT_MS));
     let timer: NodeJS.Timeout | undefined;

@@ -209,6 +209,11 @@ export const SETTINGS = {
   FAILED_RETENTION_SECONDS: setting(whole(0), 'How long failed uploads, and the spooled bytes a new try would need, are kept.', '2592000'),
   SHUTDOWN_GRACE_SECONDS: setting(whole(0, 86400), 'How long uploads and jobs in flight may take to finish after SIGTERM.', '25'),
   SHUTDOWN_DELAY_SECONDS: setting(whole(0, 300), 'How long requests are still taken after SIGTERM, while load balancers notice.', '0'),
+  SHUTDOWN_HANDOVER_SECONDS: setting(
+    whole(0, 86400),
+    'How long a server, once its uploads have finished, waits for workers to fetch what lies in its spool. What is left waits there until it is back with its disk.',
+    '0',
+  ),
   METRICS_TENANT_LABEL: setting(flag(), 'Adds the tenant as a label to upload metrics. Only with few tenants.', 'false'),
 } as const satisfies Record<string, Setting>;
 

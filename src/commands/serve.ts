@@ -3,6 +3,7 @@ import { Api } from '../api.ts';
 import { type Assembly, assemble } from '../assembly.ts';
 import type { Config } from '../config.ts';
 import { refreshGauges } from '../gauges.ts';
+import { handOver } from '../hand-over.ts';
 import { createOpsServer, type Health } from '../http/ops.ts';
 import { listen } from '../http/server.ts';
 import { createLogger } from '../logger.ts';
@@ -59,7 +60,7 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
     registration.stop();
     provisioning.stop();
     await new Promise((resolve) => setTimeout(resolve, config.SHUTDOWN_DELAY_SECONDS * 1000));
-    await finish(assembly, api, config.SHUTDOWN_GRACE_SECONDS * 1000);
+    await finish(assembly, roles, api);
     tokens?.close();
     await wired.close();
     ops.close();
@@ -70,9 +71,14 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
   log.info(about, `ready at ${api ? publicUrl : 'the queue'}`);
 }
 
-/** Lets what is under way come to its end, within `graceMs` where it could take longer. */
-async function finish({ worker, reconciler, completion, dispatcher }: Assembly, api: Api | null, graceMs: number): Promise<void> {
-  await Promise.all([api?.stop(graceMs), worker.stop(graceMs), reconciler.stop()]);
+/** Lets what is under way come to its end, within SHUTDOWN_GRACE_SECONDS where it could take longer. */
+async function finish({ platform, worker, reconciler, completion, dispatcher }: Assembly, roles: Roles, api: Api | null): Promise<void> {
+  const { SHUTDOWN_GRACE_SECONDS, SHUTDOWN_HANDOVER_SECONDS, SPOOL_SHARED } = platform.config;
+  const graceMs = SHUTDOWN_GRACE_SECONDS * 1000;
+  // Nobody has to come for a spool that others reach without this server, or that it empties itself.
+  const alone = !roles.worker && !SPOOL_SHARED && SHUTDOWN_HANDOVER_SECONDS > 0;
+  const handingOver = async (): Promise<unknown> => (alone ? handOver(platform, { ms: SHUTDOWN_HANDOVER_SECONDS * 1000 }) : null);
+  await Promise.all([api?.stop(graceMs, handingOver), worker.stop(graceMs), reconciler.stop()]);
   await completion.drain();
   await dispatcher.stop();
 }

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import { WindlassError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { TokenFile } from '../tokens.ts';
+import type { Admission } from './admission.ts';
 import { authentication } from './middleware/authentication.ts';
 import { crossOrigin } from './middleware/cors.ts';
 import { errorAnswers } from './middleware/errors.ts';
@@ -29,6 +30,8 @@ export interface AppParts {
   publicUrl: string;
   /** Whether the process is being stopped: answers then close their connections. */
   draining: () => boolean;
+  /** Of clients' requests; other servers' go past it. */
+  admission: Admission;
 }
 
 /** The HTTP application, from the outside in: request id and log, CORS, errors, pages and store links, token, rate, routes. */
@@ -44,6 +47,7 @@ export function createApp({
   version,
   publicUrl,
   draining,
+  admission,
 }: AppParts): Koa {
   const app = new Koa();
   const origins = config.CORS_ORIGINS ?? ownOrigins(publicUrl);
@@ -64,6 +68,7 @@ export function createApp({
   });
   if (storeEndpoint) app.use(below('/store', storeEndpoint));
   if (internalEndpoint) app.use(below('/internal', internalEndpoint));
+  app.use(admission.middleware);
   app.use(authentication(tokens, { publicUrl, origins }));
   app.use(rateLimit(config.RATE_LIMIT_PER_SECOND));
   app.use(routerOf(routes, config));

@@ -137,5 +137,6 @@ initContainers:
 {{- end -}}
 
 {{- define "windlass.apiNeedsSeconds" -}}
-{{- with .Values.api.shutdown }}{{ add .preStopSeconds .delaySeconds .graceSeconds }}{{ end -}}
+{{- $handOver := ternary .Values.api.shutdown.handOverSeconds 0 (eq .Values.storage.mode "PerPod") -}}
+{{- with .Values.api.shutdown }}{{ add .preStopSeconds .delaySeconds .graceSeconds $handOver }}{{ end -}}
 {{- end -}}

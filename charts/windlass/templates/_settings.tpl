@@ -123,6 +123,8 @@ key: {{ .dev }}
 - name: SHUTDOWN_GRACE_SECONDS
   value: {{ include "windlass.text" $shutdown.graceSeconds | quote }}
 {{- if eq .Values.storage.mode "PerPod" }}
+- name: SHUTDOWN_HANDOVER_SECONDS
+  value: {{ include "windlass.text" $shutdown.handOverSeconds | quote }}
 - name: NODE_NAME
   valueFrom:
     fieldRef:
