@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { SETTINGS } from '../../src/settings.ts';
 import { HELM, objectsIn, ROOT, render, withHelm } from './helm.ts';
 import { one } from './kube.ts';
 
@@ -15,6 +16,21 @@ test('the README and the schema of the chart are in step with its values and wit
 withHelm(() => {
   test('the plain manifests are in step with the chart', () => {
     expect(run(process.execPath, ['scripts/chart-manifests.ts', '--check', '--helm', HELM])).toMatchObject({ stderr: '', status: 0 });
+  });
+
+  test('the values in docs/operations.md are those of the chart', () => {
+    const page = readFileSync(`${ROOT}docs/operations.md`, 'utf8');
+    const examples = [...page.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text = '']) => parse(text));
+    const [production, ...parts] = examples;
+    expect(parts.length).toBeGreaterThan(1);
+    for (const part of [{}, ...parts]) expect(render({ ...production, ...part }).length).toBeGreaterThan(10);
+    const values = parse(readFileSync(`${ROOT}charts/windlass/values.yaml`, 'utf8'));
+    const named = [...page.matchAll(/`([a-z][A-Za-z0-9]*(?:\.[A-Za-z0-9_]+)+)(?:: [^`]*)?`/g)].map(([, name = '']) => name.split('.'));
+    const unknown = named.filter(([first = '', ...rest]) => {
+      if (first === 'settings') return !(rest.join('.') in SETTINGS);
+      return first in values && rest.reduce((at, key) => at?.[key], values[first]) === undefined;
+    });
+    expect(unknown).toEqual([]);
   });
 
   test('Skaffold sets values that the chart takes, and its own image', () => {

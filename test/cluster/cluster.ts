@@ -1,6 +1,7 @@
 /**
  * Any cluster that KUBECONFIG leads to. It must have the images, or be able to pull them: WINDLASS_IMAGE (default: the
- * chart's), and those of the three servers, TEST_MONGO_IMAGE, TEST_RABBITMQ_IMAGE and TEST_MINIO_IMAGE.
+ * chart's), WINDLASS_NEXT_IMAGE to upgrade to (default: the same), and those of the three servers, TEST_MONGO_IMAGE,
+ * TEST_RABBITMQ_IMAGE and TEST_MINIO_IMAGE.
  */
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -61,7 +62,7 @@ export const RESTRICTED = {
 };
 
 /** The parts of `registry/name:tag` as the chart takes them. */
-function imageValues(path: string, image: string | undefined): string[] {
+export function imageValues(path: string, image: string | undefined): string[] {
   if (!image) return [];
   const [, repository, tag] = /^(.+):([^:/]+)$/.exec(image) ?? [];
   if (!repository || !tag) throw new Error(`${image} has no tag`);
@@ -69,23 +70,37 @@ function imageValues(path: string, image: string | undefined): string[] {
 }
 
 export const IMAGE = env.WINDLASS_IMAGE ?? 'windlass:0.1.0';
+export const NEXT_IMAGE = env.WINDLASS_NEXT_IMAGE ?? IMAGE;
+export const TRIAL_TOKEN = 'wl_trial-of-windlass-everyone-knows-this-token';
 export const isFerret = /ferretdb/.test(env.TEST_MONGO_IMAGE ?? '');
 
-/** Values for an installation with the servers for trials, and small waits. */
-export const TRIAL_ARGS = [
-  'devStack.enabled=true',
-  ...imageValues('image', IMAGE),
+export const DEV_IMAGES = [
   ...imageValues('devStack.mongodb.image', env.TEST_MONGO_IMAGE),
   ...imageValues('devStack.rabbitmq.image', env.TEST_RABBITMQ_IMAGE),
   ...imageValues('devStack.minio.image', env.TEST_MINIO_IMAGE),
   // FerretDB on SQLite knows no users.
   ...(isFerret ? ['devStack.mongodb.auth=false'] : []),
+];
+
+/** Values for an installation with the servers for trials, and small waits. */
+const TRIAL_ARGS = [
+  'devStack.enabled=true',
+  ...imageValues('image', IMAGE),
+  ...DEV_IMAGES,
   'api.shutdown.graceSeconds=30',
   'relay.shutdown.graceSeconds=30',
 ].flatMap((value) => ['--set', value]);
 
-export const install = (namespace: string, ...args: string[]) =>
-  helm('install', 'up', CHART, '--namespace', namespace, ...TRIAL_ARGS, ...args, '--wait', '--timeout', '200s');
+const change =
+  (verb: 'install' | 'upgrade') =>
+  (namespace: string, ...args: string[]) =>
+    helm(verb, 'up', CHART, '--namespace', namespace, ...TRIAL_ARGS, ...args, '--wait', '--timeout', '200s');
+export const install = change('install');
+export const upgrade = change('upgrade');
+
+/** Waits until every pod of a workload (`statefulset/…`) is of its newest version, and ready. */
+export const rolledOut = (namespace: string, workload: string) =>
+  kubectl('--namespace', namespace, 'rollout', 'status', workload, '--timeout=200s');
 
 /** `kubectl port-forward` to a free port of this machine. */
 export async function forward(namespace: string, target: string, port: number): Promise<AsyncDisposable & { url: string }> {
@@ -102,8 +117,8 @@ export async function forward(namespace: string, target: string, port: number): 
 }
 
 /** The lines that a pod writes, as they come. */
-export function follow(namespace: string, pod: string): AsyncDisposable & { lines: string[] } {
-  const child = spawn(KUBECTL, ['--namespace', namespace, 'logs', '--follow', pod], { stdio: ['ignore', 'pipe', 'inherit'] });
+export function follow(namespace: string, pod: string, ...args: string[]): AsyncDisposable & { lines: string[] } {
+  const child = spawn(KUBECTL, ['--namespace', namespace, 'logs', '--follow', pod, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines: string[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
   const exited = once(child, 'exit');

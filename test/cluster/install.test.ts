@@ -1,26 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { CHART, ROOT } from '../charts/helm.ts';
-import { ApiClient } from '../support/api-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { atomicMongo } from './atomic-mongo.ts';
-import {
-  applied,
-  follow,
-  forward,
-  helm,
-  IMAGE,
-  install,
-  kubectl,
-  RESTRICTED,
-  restrictedNamespace,
-  TRIAL_ARGS,
-  withCluster,
-} from './cluster.ts';
+import { helm, install, kubectl, restrictedNamespace, withCluster } from './cluster.ts';
 
 const MINUTES = 60_000;
-const TOKEN = 'wl_trial-of-windlass-everyone-knows-this-token';
 
 withCluster(() => {
   describe('a trial', () => {
@@ -57,39 +40,6 @@ withCluster(() => {
         expect(stdout).toContain('check stored bytes: 0 found');
       },
       2 * MINUTES,
-    );
-
-    test(
-      'an upgrade fails no upload, and loses none',
-      async () => {
-        await startUploader(namespace);
-        await using uploads = follow(namespace, 'uploader');
-        await eventually(() => expect(uploads.lines.length).toBeGreaterThan(1), MINUTES);
-        const before = await podIds(namespace);
-        await helm(
-          'upgrade',
-          'up',
-          CHART,
-          '--namespace',
-          namespace,
-          ...TRIAL_ARGS,
-          ...mongo,
-          '--set',
-          'settings.LOG_LEVEL=debug',
-          '--wait',
-          '--timeout',
-          '200s',
-        );
-        for (const workload of ['statefulset/up-windlass-api', 'deployment/up-windlass-relay'])
-          await kubectl('--namespace', namespace, 'rollout', 'status', workload, '--timeout=200s');
-        expect((await podIds(namespace)).filter((id) => before.includes(id))).toEqual([]);
-        const sofar = uploads.lines.length;
-        await eventually(() => expect(uploads.lines.length).toBeGreaterThan(sofar + 1), MINUTES);
-
-        expect(uploads.lines.filter((line) => !line.startsWith('ok '))).toEqual([]);
-        await expectReadable(namespace, uploads.lines);
-      },
-      8 * MINUTES,
     );
 
     test(
@@ -135,34 +85,3 @@ withCluster(() => {
     8 * MINUTES,
   );
 });
-
-const podIds = async (namespace: string): Promise<string[]> => {
-  const selector = '--selector=app.kubernetes.io/name=windlass,app.kubernetes.io/component in (api,relay)';
-  const { stdout } = await kubectl('--namespace', namespace, 'get', 'pods', selector, '--output=jsonpath={.items[*].metadata.uid}');
-  return stdout.split(' ');
-};
-
-async function startUploader(namespace: string): Promise<void> {
-  const source = await readFile(join(ROOT, 'test/cluster/uploader.mjs'), 'utf8');
-  const env = [
-    { name: 'WINDLASS_URL', value: 'http://up-windlass' },
-    { name: 'WINDLASS_TOKEN', value: TOKEN },
-  ];
-  const command = ['node', '--input-type=module', '--eval', source];
-  const container = { name: 'uploader', image: IMAGE, command, env, securityContext: RESTRICTED.container };
-  const spec = { securityContext: RESTRICTED.pod, restartPolicy: 'Never', terminationGracePeriodSeconds: 1, containers: [container] };
-  await applied(namespace, [{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'uploader' }, spec }]);
-  await kubectl('--namespace', namespace, 'wait', '--for=condition=Ready', 'pod/uploader', '--timeout=60s');
-}
-
-/** Every upload that was acknowledged is there, byte for byte. */
-async function expectReadable(namespace: string, lines: readonly string[]): Promise<void> {
-  await using api = await forward(namespace, 'service/up-windlass', 80);
-  const client = new ApiClient(api.url, { token: TOKEN });
-  for (const line of lines) {
-    const [, , id = '', sha256] = line.split(' ');
-    expect(await client.settled(id)).toMatchObject({ id, state: 'stored', sha256, error: null });
-    const content = await client.fetch(`/v1/uploads/${id}/content?stream=1`);
-    expect([content.status, Buffer.from(await content.arrayBuffer()).length]).toEqual([200, 200_000]);
-  }
-}

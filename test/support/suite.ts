@@ -8,8 +8,18 @@ export interface Suite {
   api: ApiClient;
 }
 
+// A server elsewhere, for the files that only need an address and no settings.
+const { TEST_WINDLASS_URL: elsewhere, TEST_WINDLASS_TOKEN: token = '' } = process.env;
+
+/** The server of TEST_WINDLASS_URL, which runs and goes on running. */
+function useServerElsewhere(url: string): Suite {
+  const server = { url, port: Number(new URL(url).port) } as RunningServer;
+  return { server, api: new ApiClient(url, { token }) };
+}
+
 /** One server for all tests of a file. Afterwards the file fails if the server met an error it did not expect, or did not stop cleanly. */
 export function useServer(settings: Settings = {}, options: ServerOptions = {}): Suite {
+  if (elsewhere) return useServerElsewhere(elsewhere);
   const suite = {} as Suite;
   beforeAll(async () => {
     suite.server = await startServer(settings, options);

@@ -19,7 +19,7 @@ helm.sh/chart: windlass-dev-{{ .root.Chart.Version | replace "+" "_" }}
 
 {{/* dict: root, image */}}
 {{- define "windlass-dev.image" -}}
-{{- with default .image.registry (dig "imageRegistry" "" .root.Values.global) }}{{ . }}/{{ end -}}
+{{- with default .image.registry (dig "imageRegistry" "" (default dict .root.Values.global)) }}{{ . }}/{{ end -}}
 {{ .image.repository }}
 {{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ .image.tag }}{{ end -}}
 {{- end -}}
@@ -66,7 +66,7 @@ spec:
     spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
-      {{- with dig "imagePullSecrets" list .root.Values.global }}
+      {{- with dig "imagePullSecrets" list (default dict .root.Values.global) }}
       imagePullSecrets:
         {{- range . }}
         - name: {{ . }}

@@ -1,0 +1,147 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { CHART, ROOT } from '../charts/helm.ts';
+import { ApiClient } from '../support/api-client.ts';
+import { eventually } from '../support/eventually.ts';
+import { atomicMongo } from './atomic-mongo.ts';
+import {
+  applied,
+  DEV_IMAGES,
+  forward,
+  helm,
+  IMAGE,
+  imageValues,
+  kubectl,
+  restrictedNamespace,
+  TRIAL_TOKEN,
+  withCluster,
+} from './cluster.ts';
+
+const MINUTES = 60_000;
+const NAMESPACE = 'windlass-production';
+/** Where the ports of nodes are reached. */
+const NODE = process.env.TEST_NODE_ADDRESS ?? '127.0.0.1';
+/** What needs no settings of its own and nothing but an address. */
+const HTTP_SUITES = ['lists', 'resources'].map((name) => `test/http/contract-${name}.test.ts`);
+
+const inNamespace = (...args: string[]) => kubectl('--namespace', NAMESPACE, ...args);
+const sets = (values: readonly string[]): string[] => values.flatMap((value) => ['--set', value]);
+const installed = (release: string, chart: string, values: readonly string[]) =>
+  helm('install', release, chart, '--namespace', NAMESPACE, ...sets(values), '--wait', '--timeout', '200s');
+
+async function nodePort(service: string): Promise<string> {
+  const { stdout } = await inNamespace('get', `service/${service}`, '--output=jsonpath={.spec.ports[0].nodePort}');
+  return `http://${NODE}:${stdout}`;
+}
+
+/** A direct upload that lies on the disk of one pod; its id. */
+async function onDiskOf(pod: string): Promise<string> {
+  await using api = await forward(NAMESPACE, `pod/${pod}`, 8080);
+  const { body } = await new ApiClient(api.url, { token: TRIAL_TOKEN }).raw('direct', 'on a disk');
+  expect(body.location).toMatchObject({ node: pod });
+  return body.id;
+}
+
+/** What is there of the release, by kind and name; finished pods of Helm's hooks are not, which go by themselves or with the next. */
+async function leftBy(release: string): Promise<string[]> {
+  const kinds =
+    'all,configmap,secret,serviceaccount,poddisruptionbudget,networkpolicy,ingress,cronjob,pvc,endpointslice,horizontalpodautoscaler';
+  const { stdout } = await inNamespace('get', kinds, '--output=name', `--selector=app.kubernetes.io/instance=${release}`);
+  return stdout
+    .split('\n')
+    .filter((name) => name && !/provision|test-uploads/.test(name))
+    .sort();
+}
+
+withCluster(() => {
+  describe('a release on servers that are not its own', () => {
+    let removal: AsyncDisposable;
+    let values: string[];
+    beforeAll(async () => {
+      removal = await restrictedNamespace(NAMESPACE);
+      await installed('servers', join(CHART, 'charts/windlass-dev'), [
+        'enabled=true',
+        ...DEV_IMAGES.map((value) => value.replace(/^devStack\./, '')),
+      ]);
+      const mongo = await atomicMongo(NAMESPACE, 'servers');
+      // Clients reach the store from outside, too.
+      const ports = [{ name: 's3', port: 9000 }];
+      const selector = { 'app.kubernetes.io/instance': 'servers', 'app.kubernetes.io/component': 'minio' };
+      await applied(NAMESPACE, [
+        { apiVersion: 'v1', kind: 'Service', metadata: { name: 'store' }, spec: { type: 'NodePort', selector, ports } },
+      ]);
+      values = [
+        ...imageValues('image', IMAGE),
+        'publicUrl=http://files.example.com',
+        'service.type=NodePort',
+        ...(mongo.length > 0
+          ? mongo.filter((value) => value !== '--set')
+          : ['externalMongodb.existingSecret=servers-dev', 'externalMongodb.uriKey=mongodb-uri']),
+        'externalRabbitmq.existingSecret=servers-dev',
+        'externalRabbitmq.urlKey=rabbitmq-url',
+        'externalS3.bucket=windlass',
+        'externalS3.endpoint=http://servers-dev-minio:9000',
+        `externalS3.publicEndpoint=${await nodePort('store')}`,
+        'externalS3.existingSecret=servers-dev',
+        'externalS3.accessKeyIdKey=s3-access-key-id',
+        'externalS3.secretAccessKeyKey=s3-secret-access-key',
+        'tokens.existingSecret=servers-dev',
+        'internal.existingSecret=servers-dev',
+        'api.shutdown.preStopSeconds=1',
+        'api.shutdown.delaySeconds=1',
+        'settings.COMPLETE_WAIT_SECONDS=20',
+      ];
+      await installed('up', CHART, values);
+    }, 6 * MINUTES);
+    afterAll(async () => removal[Symbol.asyncDispose]());
+
+    test(
+      'keeps the HTTP contract by the port of a node',
+      async () => {
+        const env = { ...process.env, TEST_WINDLASS_URL: await nodePort('up-windlass'), TEST_WINDLASS_TOKEN: TRIAL_TOKEN };
+        const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
+        const running = promisify(execFile)(
+          process.execPath,
+          [...jest, '--runInBand', '--forceExit', '--testTimeout=90000', ...HTTP_SUITES],
+          {
+            cwd: ROOT,
+            env,
+            maxBuffer: 64 * 1024 ** 2,
+          },
+        );
+        const { stderr } = await running.catch((error: { stderr: string }) => error);
+        expect(stderr).not.toMatch(/^ {2}●/m);
+        expect(stderr).toMatch(new RegExp(`^Test Suites: ${HTTP_SUITES.length} passed`, 'm'));
+      },
+      5 * MINUTES,
+    );
+
+    test(
+      'is removed but for its volumes; installed again it has every file',
+      async () => {
+        const uploads = async (): Promise<ApiClient> => new ApiClient(await nodePort('up-windlass'), { token: TRIAL_TOKEN });
+        const client = await uploads();
+        const direct = await Promise.all(['up-windlass-api-0', 'up-windlass-api-1'].map(onDiskOf));
+        const relayed = await client.raw('relay', 'relayed');
+        const presigned = await client.presigned('presigned');
+        expect((await client.settled(relayed.body.id)).state).toBe('stored');
+
+        await helm('uninstall', 'up', '--namespace', NAMESPACE, '--wait', '--timeout', '200s');
+        await eventually(async () => {
+          const volumes = ['direct', 'spool'].flatMap((area) =>
+            [0, 1].map((pod) => `persistentvolumeclaim/${area}-up-windlass-api-${pod}`),
+          );
+          expect(await leftBy('up')).toEqual(volumes);
+        }, 2 * MINUTES);
+
+        await installed('up', CHART, values);
+        const again = await uploads();
+        for (const id of direct) expect(await eventually(() => again.content(id))).toBe('on a disk');
+        expect([await again.content(relayed.body.id), await again.content(presigned.id)]).toEqual(['relayed', 'presigned']);
+      },
+      5 * MINUTES,
+    );
+  });
+});
