@@ -14,6 +14,11 @@ const MAX_BATCH_BYTES = 1024 * 1024;
 const MIN_BATCH_BYTES = 64 * 1024;
 /** What all uploads of this process may gather together, in about; slow ones fill their batches, too. */
 const ALL_BATCHES_BYTES = 8 * 1024 * 1024;
+/**
+ * How long bytes of a slow body may gather, in milliseconds: the file is touched at least this often while some arrive,
+ * which shows other servers with the same disk that somebody is at it.
+ */
+export const BATCH_MS = 5000;
 
 export interface IngestOptions {
   /** Largest size that is taken; one byte more is `too_large`. */
@@ -24,6 +29,8 @@ export interface IngestOptions {
   inspect?: ((head: Uint8Array) => Promise<void>) | undefined;
   /** Told how many bytes have just arrived. */
   onBytes?: ((bytes: number) => void) | undefined;
+  /** Milliseconds from any beginning. */
+  clock?: (() => number) | undefined;
 }
 
 export interface Ingested {
@@ -52,6 +59,8 @@ class Ingest {
   readonly #hash: Hash = createHash('sha256');
   #size = 0;
   #gathered = new Batch();
+  /** When the first of that arrived. */
+  #gatheredSince = 0;
   /** What is being written; gathered into when that is done. */
   #free = new Batch();
   #inspection: Promise<Uint8Array> | null = null;
@@ -93,6 +102,7 @@ class Ingest {
 
   #take(chunk: Buffer): void {
     this.#hash.update(chunk);
+    if (this.#gathered.size === 0) this.#gatheredSince = this.#now();
     this.#gathered.add(chunk);
     if (!this.#inspection && this.#size >= HEAD_BYTES) this.#inspect();
     if (!this.#full()) return;
@@ -113,10 +123,20 @@ class Ingest {
   };
 
   #full(): boolean {
-    return this.#gathered.size >= Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / Ingest.#running));
+    const share = Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / Ingest.#running));
+    return this.#gathered.size >= share || this.#old();
   }
 
-  /** Nothing has been written yet: the smallest batch is larger than a head. */
+  /** Only once the head has been looked at, which is taken from what has been gathered. */
+  #old(): boolean {
+    return this.#inspection !== null && this.#gathered.size > 0 && this.#now() - this.#gatheredSince >= BATCH_MS;
+  }
+
+  #now(): number {
+    return (this.#options.clock ?? performance.now.bind(performance))();
+  }
+
+  /** Nothing has been written yet: the smallest batch is larger than a head, and none is old before this. */
   #inspect(): void {
     const head = this.#gathered.head(HEAD_BYTES);
     this.#inspection = (this.#options.inspect?.(head) ?? Promise.resolve()).then(() => head);

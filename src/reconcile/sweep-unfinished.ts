@@ -1,13 +1,15 @@
 import type { Config } from '../config.ts';
+import { BATCH_MS } from '../ingest.ts';
 import type { ObjectStore, SweptStore } from '../ports/object-store.ts';
 import type { Task } from './task.ts';
 
 /**
- * Half-written files last touched before this time (epoch ms) belong to nobody. A body may pause for UPLOAD_IDLE_SECONDS:
- * its file is not touched then, but somebody still writes to it.
+ * Half-written files last touched before this time (epoch ms) belong to nobody, on whichever server of a shared disk. A
+ * body may pause for UPLOAD_IDLE_SECONDS, and what arrives gathers for a while before it is written: the file is not
+ * touched then, but somebody still is at it.
  */
 export const abandonedBefore = (now: number, graceSeconds: number, { UPLOAD_IDLE_SECONDS }: Pick<Config, 'UPLOAD_IDLE_SECONDS'>): number =>
-  now - Math.max(graceSeconds, 2 * UPLOAD_IDLE_SECONDS) * 1000;
+  now - Math.max(graceSeconds * 1000, 2 * UPLOAD_IDLE_SECONDS * 1000 + BATCH_MS);
 
 /** Removes what uploads that were cut off by a crash left in half-written files. */
 export const sweepUnfinished: Task = async (context) => {

@@ -111,8 +111,10 @@ export async function expectReadable(url: string, acknowledged: readonly Attempt
   const waiting = acknowledged.values();
   const lane = async (): Promise<void> => {
     for (const { id, size, sha256, strategy } of waiting) {
-      const record = await client.settled(id);
-      expect(record).toMatchObject({ id, strategy, state: 'stored', size, sha256, error: null });
+      await eventually(
+        async () => expect(await client.settled(id)).toMatchObject({ id, strategy, state: 'stored', size, sha256, error: null }),
+        WAIT_MS,
+      );
       const content = await client.fetch(`/v1/uploads/${id}/content?stream=1`);
       const read = content.body ? await digestOf(content.body) : null;
       expect([id, content.status, read]).toEqual([id, 200, { size, sha256 }]);

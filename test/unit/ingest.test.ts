@@ -53,6 +53,28 @@ test('whatever the chunks, the file has the bytes, their digest and their beginn
   );
 });
 
+test('what arrives slowly is written every few seconds, so that the file is seen to be in use', async () => {
+  let now = 0;
+  const file = new MemoryFile();
+  const chunk = Buffer.alloc(300, 'x');
+  async function* slow(): AsyncGenerator<Buffer> {
+    for (let second = 0; second < 3600; second += 1) {
+      now = second * 1000;
+      yield chunk;
+    }
+  }
+  const times: number[] = [];
+  const write = file.write.bind(file);
+  file.write = async (chunks) => {
+    times.push(now);
+    await write(chunks);
+  };
+  const done = await ingest(Readable.from(slow(), { objectMode: false, highWaterMark: 1 }), file, { ...anySize, clock: () => now });
+  expect([done.size, file.bytes.length]).toEqual([3600 * chunk.length, 3600 * chunk.length]);
+  // The first waits for as many bytes as a type is recognised by.
+  expect(Math.max(...times.map((time, at) => time - (times[at - 1] ?? 0)))).toBeLessThan(20_000);
+});
+
 test('many chunks are written at once, a mebibyte at most, and tiny ones in few pieces', async () => {
   const file = new MemoryFile();
   await ingest(Readable.from(Array.from({ length: 64 }, () => randomBytes(64 * 1024))), file, anySize);
