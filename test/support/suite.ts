@@ -13,7 +13,7 @@ const { TEST_WINDLASS_URL: elsewhere, TEST_WINDLASS_TOKEN: token = '' } = proces
 
 /** The server of TEST_WINDLASS_URL, which runs and goes on running. */
 function useServerElsewhere(url: string): Suite {
-  const server = { url, port: Number(new URL(url).port) } as RunningServer;
+  const server = { url, port: Number(new URL(url).port) } as ServerUnderTest;
   return { server, api: new ApiClient(url, { token }) };
 }
 
