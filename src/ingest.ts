@@ -133,7 +133,7 @@ class Ingest {
   }
 
   #now(): number {
-    return (this.#options.clock ?? performance.now.bind(performance))();
+    return (this.#options.clock ?? sinceStart)();
   }
 
   /** Nothing has been written yet: the smallest batch is larger than a head, and none is old before this. */
@@ -186,6 +186,8 @@ class Ingest {
     this.#body.off('data', this.#data).off('end', this.#end).off('close', this.#closed);
   }
 }
+
+const sinceStart = (): number => performance.now();
 
 const tooLarge = (limit: number): WindlassError => new WindlassError('too_large', `The file is larger than ${limit} bytes.`, { limit });
 
