@@ -1,37 +1,23 @@
 import { codeOf } from './errors.ts';
-import type { Metrics } from './metrics.ts';
+import { type Metrics, STORE_OPERATIONS } from './metrics.ts';
 import type { ObjectStore } from './ports/object-store.ts';
-
-const OPERATIONS = [
-  'put',
-  'head',
-  'read',
-  'freeze',
-  'remove',
-  'createMultipart',
-  'listParts',
-  'completeMultipart',
-  'abortMultipart',
-] as const;
 
 /** The same store, with each call's time and outcome measured. Listings are streams of many calls and are left out. */
 export function observedStore(
   store: ObjectStore,
   { storeRequestDuration, dependencyUp }: Pick<Metrics, 'storeRequestDuration' | 'dependencyUp'>,
 ): ObjectStore {
-  for (const operation of OPERATIONS) for (const outcome of ['ok', 'error']) storeRequestDuration.zero({ operation, outcome });
-  dependencyUp.set({ dependency: 'store' }, 1);
-  const measured = new Set<PropertyKey>(OPERATIONS);
+  const measured = new Set<PropertyKey>(STORE_OPERATIONS);
   return new Proxy(store, {
     get(target, property) {
       const member: unknown = Reflect.get(target, property, target);
       if (typeof member !== 'function') return member;
       const bound = member.bind(target);
-      return measured.has(property) ? (...args: unknown[]) => timed(String(property), () => bound(...args)) : bound;
+      return measured.has(property) ? (...args: unknown[]) => timed(String(property), () => bound(...args), args) : bound;
     },
   });
 
-  async function timed(operation: string, call: () => Promise<unknown>): Promise<unknown> {
+  async function timed(operation: string, call: () => Promise<unknown>, args: readonly unknown[]): Promise<unknown> {
     const stop = storeRequestDuration.startTimer({ operation });
     try {
       const result = await call();
@@ -39,9 +25,13 @@ export function observedStore(
       dependencyUp.set({ dependency: 'store' }, 1);
       return result;
     } catch (error) {
-      stop({ outcome: 'error' });
-      if (codeOf(error) === 'store_unavailable') dependencyUp.set({ dependency: 'store' }, 0);
+      const outcome = args.some(isAborted) ? 'aborted' : codeOf(error) === 'store_unavailable' ? 'unavailable' : 'error';
+      stop({ outcome });
+      if (outcome === 'unavailable') dependencyUp.set({ dependency: 'store' }, 0);
       throw error;
     }
   }
 }
+
+/** Whether an argument is the signal by which the caller broke the call off. */
+const isAborted = (argument: unknown): boolean => argument instanceof AbortSignal && argument.aborted;

@@ -215,6 +215,7 @@ export const SETTINGS = {
     '0',
   ),
   METRICS_TENANT_LABEL: setting(flag(), 'Adds the tenant as a label to upload metrics. Only with few tenants.', 'false'),
+  METRICS_MAX_TENANTS: setting(whole(1, 10_000), 'Tenants that get a label of their own in one process; further ones share `other`.', '50'),
 } as const satisfies Record<string, Setting>;
 
 export type SettingName = keyof typeof SETTINGS;

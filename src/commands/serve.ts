@@ -2,12 +2,12 @@ import { createServer } from 'node:http';
 import { Api } from '../api.ts';
 import { type Assembly, assemble } from '../assembly.ts';
 import type { Config } from '../config.ts';
-import { refreshGauges } from '../gauges.ts';
+import { Gauges } from '../gauges.ts';
 import { handOver } from '../hand-over.ts';
 import { createOpsServer, type Health } from '../http/ops.ts';
 import { listen } from '../http/server.ts';
 import { createLogger } from '../logger.ts';
-import { createMetrics } from '../metrics.ts';
+import { createMetrics, type MetricsOptions } from '../metrics.ts';
 import type { Platform } from '../platform.ts';
 import { Provisioning } from '../provisioning.ts';
 import { Registration } from '../registration.ts';
@@ -30,7 +30,7 @@ export const EVERYTHING: Roles = { api: true, worker: true };
  */
 export async function serve(config: Config, roles = EVERYTHING, decorate = (platform: Platform): Platform => platform): Promise<void> {
   const log = createLogger(config.LOG_LEVEL, 'windlass');
-  const metrics = createMetrics(VERSION);
+  const metrics = createMetrics(VERSION, metricsOptions(config, roles));
   const tokens = roles.api && config.TOKENS_FILE ? new TokenFile(config.TOKENS_FILE, log) : null;
   const port = config.PORT === 0 && roles.api ? await freePort(config.HOST) : config.PORT;
   const publicUrl = config.PUBLIC_URL ?? `http://localhost:${port}`;
@@ -44,7 +44,8 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
   const { storeEndpoint, internalEndpoint } = wired;
   const api = roles.api ? new Api({ assembly, storeEndpoint, internalEndpoint, tokens, publicUrl, port, version: VERSION }) : null;
   const registration = new Registration(wired.platform, config.NODE_URL ?? `http://localhost:${port}`);
-  const ops = createOpsServer(health, metrics.registry, () => refreshGauges(wired.platform));
+  const gauges = new Gauges(wired.platform, { servesApi: roles.api });
+  const ops = createOpsServer(health, metrics.registry, () => gauges.refresh());
   const opsPort = await listen(ops, config.OPS_PORT, config.HOST);
   if (roles.worker) await assembly.worker.start();
   assembly.dispatcher.start();
@@ -69,6 +70,11 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
   health.started = health.ready = true;
   const about = { ...(api ? { port, publicUrl } : {}), opsPort, roles, node: config.NODE_NAME, version: VERSION, dataDir: config.DATA_DIR };
   log.info(about, `ready at ${api ? publicUrl : 'the queue'}`);
+}
+
+function metricsOptions(config: Config, { api, worker }: Roles): MetricsOptions {
+  const tenants = config.METRICS_TENANT_LABEL ? { max: config.METRICS_MAX_TENANTS } : null;
+  return { role: api && worker ? 'all' : api ? 'api' : 'relay', tenants };
 }
 
 /** Lets what is under way come to its end, within SHUTDOWN_GRACE_SECONDS where it could take longer. */

@@ -9,7 +9,7 @@ import { authentication } from './middleware/authentication.ts';
 import { crossOrigin } from './middleware/cors.ts';
 import { errorAnswers } from './middleware/errors.ts';
 import { rateLimit } from './middleware/rate-limit.ts';
-import { requestContext } from './middleware/request-context.ts';
+import { requestContext, zeroRequests } from './middleware/request-context.ts';
 import { openApiDocument } from './openapi.ts';
 import { loadPages, servePage } from './pages.ts';
 import type { Route } from './route.ts';
@@ -56,6 +56,8 @@ export function createApp({
     log.debug({ err: error, requestId: ctx?.state.requestId }, 'stream of an answer ended early'),
   );
 
+  for (const { path, method } of routes) zeroRequests(metrics, path, [method].flat());
+
   app.use(requestContext({ log, metrics, newId }));
   app.use(crossOrigin(origins));
   app.use(errorAnswers({ log, metrics, docsUrl: `${publicUrl}/docs/errors` }));
@@ -70,7 +72,7 @@ export function createApp({
   if (internalEndpoint) app.use(below('/internal', internalEndpoint));
   app.use(admission.middleware);
   app.use(authentication(tokens, { publicUrl, origins }));
-  app.use(rateLimit(config.RATE_LIMIT_PER_SECOND));
+  app.use(rateLimit(config.RATE_LIMIT_PER_SECOND, metrics));
   app.use(routerOf(routes, config));
   app.use(() => {
     throw new WindlassError('not_found', 'There is nothing at this address.');

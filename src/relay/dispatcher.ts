@@ -44,7 +44,7 @@ export class Dispatcher {
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
     this.#holder = parts.newId();
-    parts.metrics.dependencyUp.set({ dependency: 'queue' }, 1);
+    parts.metrics.dependencyUp.set({ dependency: 'broker' }, 1);
   }
 
   /** Publishes soon. Never throws and never blocks; messages of one upload are published one after the other. */
@@ -200,7 +200,7 @@ export class Dispatcher {
   #sawQueue(up: boolean, error?: unknown): void {
     if (up === this.#queueUp) return;
     this.#queueUp = up;
-    this.#parts.metrics.dependencyUp.set({ dependency: 'queue' }, up ? 1 : 0);
+    this.#parts.metrics.dependencyUp.set({ dependency: 'broker' }, up ? 1 : 0);
     if (up) {
       this.#parts.log.info('the queue is back');
       // What has waited need not wait for the pause to end.

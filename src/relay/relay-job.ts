@@ -4,15 +4,13 @@ import { transition, type Upload, type UploadFields, type UploadState } from '..
 import { codeOf } from '../errors.ts';
 import { whileLeased } from '../leased.ts';
 import type { Ledger } from '../ledger.ts';
+import type { JobStage } from '../metrics.ts';
 import type { Platform } from '../platform.ts';
 import type { Delivery, Job, Settlement } from '../ports/job-queue.ts';
 import type { ObjectInfo, ObjectSource } from '../ports/object-store.ts';
 import { mayPass, notThere, SpoolError, uploadErrorOf } from './failure.ts';
 
 type RelayParts = Pick<Platform, 'uploads' | 'store' | 'disks' | 'config' | 'metrics' | 'log' | 'clock' | 'newId'> & { ledger: Ledger };
-
-const STAGES = ['put', 'verify', 'commit'] as const;
-type Stage = (typeof STAGES)[number];
 
 const DONE: Settlement = { outcome: 'done' };
 
@@ -25,7 +23,6 @@ export class RelayJob {
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
-    for (const stage of STAGES) parts.metrics.jobDuration.zero({ stage });
   }
 
   /** Throws `repository_unavailable` when nothing can be known about the upload; the job then has to come again. */
@@ -54,11 +51,13 @@ export class RelayJob {
    * The upload with our lease; null when somebody else changed it first. An upload whose tries are used up, because each
    * of them took its worker down, becomes `failed` instead.
    */
-  #takeLease(upload: Upload): Promise<Upload | null> {
+  async #takeLease(upload: Upload): Promise<Upload | null> {
     const { ledger, config, clock, newId } = this.#parts;
     if (upload.attempts >= config.JOB_ATTEMPTS) {
       const error = upload.error ?? { code: 'internal', detail: `The worker was lost in each of ${upload.attempts} tries.` };
-      return ledger.transition(upload, 'failed', { error });
+      const failed = await ledger.transition(upload, 'failed', { error });
+      if (failed) this.#count(upload, 'failed');
+      return failed;
     }
     const lease = { token: newId(), expiresAt: clock() + config.LEASE_SECONDS * 1000 };
     return ledger.transition(upload, 'relaying', { lease, attempts: upload.attempts + 1 });
@@ -118,6 +117,7 @@ export class RelayJob {
     const location = { store: store.name, bucket: store.bucket, key, node: null };
     const stored = await this.#timed('commit', () => this.#moveOn(upload, 'stored', { location, error: null }));
     if (!stored) return this.#takenOver(upload);
+    this.#count(upload, 'stored');
     await this.#cleanSpool(stored);
     return DONE;
   }
@@ -136,7 +136,9 @@ export class RelayJob {
     log.warn({ err: cause, uploadId, attempts, requestId: upload.trace.requestId }, 'an attempt to relay an upload failed');
     if (!mayPass(cause) || attempts >= config.JOB_ATTEMPTS) {
       const failed = await this.#moveOn(upload, 'failed', { error });
-      return failed ? { outcome: 'dead', reason: error.code } : this.#takenOver(upload);
+      if (!failed) return this.#takenOver(upload);
+      this.#count(upload, 'failed');
+      return { outcome: 'dead', reason: error.code };
     }
     const queued = await this.#moveOn(upload, 'queued', { error });
     return queued ? { outcome: 'retry', delayMs: backoffMs(attempts, config) } : this.#takenOver(upload);
@@ -180,7 +182,12 @@ export class RelayJob {
     }
   }
 
-  async #timed<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
+  #count({ tenant }: Upload, outcome: 'stored' | 'failed'): void {
+    const { metrics } = this.#parts;
+    metrics.uploads.inc({ strategy: 'relay', outcome, ...metrics.tenant(tenant) });
+  }
+
+  async #timed<T>(stage: JobStage, work: () => Promise<T>): Promise<T> {
     const stop = this.#parts.metrics.jobDuration.startTimer({ stage });
     try {
       return await work();

@@ -18,19 +18,20 @@ export class Worker {
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
-    parts.metrics.jobsInFlight.set(0);
   }
 
   /** Throws `queue_unavailable` when the broker cannot be reached. */
   async start(): Promise<void> {
-    const { queue, config } = this.#parts;
+    const { queue, config, metrics } = this.#parts;
     this.#consumer ??= await queue.consume((delivery) => this.#carryOut(delivery), config.WORKER_CONCURRENCY);
+    metrics.jobSlots.set(config.WORKER_CONCURRENCY);
   }
 
   /** Takes no new jobs and lets those begun finish; after `graceMs` they are cut off and hand their uploads back. */
   async stop(graceMs: number): Promise<void> {
     await this.#consumer?.stop(graceMs);
     this.#consumer = null;
+    this.#parts.metrics.jobSlots.set(0);
     this.#stopping.abort(new Error('the worker is being stopped'));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise((resolve) => {

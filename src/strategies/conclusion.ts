@@ -35,7 +35,7 @@ export class Conclusion {
         : current.resourceRevision,
     }));
     if (!stored) return this.#discardIfNobodys(upload);
-    metrics.uploads.inc({ strategy: 'presign', outcome: 'stored' });
+    metrics.uploads.inc({ strategy: 'presign', outcome: 'stored', ...metrics.tenant(upload.tenant) });
     // Deleted between the two writes, the resource has to be there again: it is what its newest upload belongs to.
     if (upload.resource && !(await this.#exists(upload, upload.resource))) await this.#touch(upload, upload.resource);
     return stored;
@@ -46,7 +46,7 @@ export class Conclusion {
     const { store, metrics, log } = this.#parts;
     const failed = await this.#moveOn(upload, 'failed', () => ({ error: { code, detail }, expiresAt: null }));
     if (!failed) return this.#discardIfNobodys(upload);
-    metrics.uploads.inc({ strategy: 'presign', outcome: 'rejected' });
+    metrics.uploads.inc({ strategy: 'presign', outcome: 'rejected', ...metrics.tenant(upload.tenant) });
     await Promise.all([store.remove(frozenKey(upload)), removeStaging(this.#parts, upload)]).catch((err: unknown) =>
       log.warn({ err, uploadId: upload.id }, 'a rejected object could not be discarded; the reconciler will do it'),
     );
@@ -56,7 +56,8 @@ export class Conclusion {
   /** No further try. The bytes stay until the reconciler takes them. */
   async giveUp(upload: PresignedUpload, error: UploadError): Promise<Upload | null> {
     const failed = await this.#moveOn(upload, 'failed', () => ({ error, expiresAt: null }));
-    if (failed) this.#parts.metrics.uploads.inc({ strategy: 'presign', outcome: 'failed' });
+    const { metrics } = this.#parts;
+    if (failed) metrics.uploads.inc({ strategy: 'presign', outcome: 'failed', ...metrics.tenant(upload.tenant) });
     return failed;
   }
 

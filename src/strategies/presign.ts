@@ -5,6 +5,7 @@ import { type PartPlan, planParts, sizeOfPart } from '../core/parts.ts';
 import { amend, type NewUpload, type Staging, type Upload } from '../core/upload.ts';
 import { codeOf, WindlassError } from '../errors.ts';
 import type { Ledger } from '../ledger.ts';
+import { outcomeOfRefusal } from '../metrics.ts';
 import type { Platform } from '../platform.ts';
 import type { PartInfo } from '../ports/object-store.ts';
 import type { SignedRequest } from '../ports/presigner.ts';
@@ -45,16 +46,27 @@ export class Presign {
 
   /** Throws `type_not_allowed`, `too_large`, `invalid_request`; for a multipart upload `store_unavailable` too. */
   async create(order: PresignOrder): Promise<Upload> {
-    const { config, clock, metrics } = this.#deps;
+    const { metrics } = this.#deps;
+    const tenant = metrics.tenant(order.tenant);
+    try {
+      const upload = await this.#create(order);
+      metrics.uploads.inc({ strategy: 'presign', outcome: 'accepted', ...tenant });
+      metrics.uploadSize.observe({ strategy: 'presign' }, upload.size);
+      return upload;
+    } catch (error) {
+      metrics.uploads.inc({ strategy: 'presign', outcome: outcomeOfRefusal(error), ...tenant });
+      throw error;
+    }
+  }
+
+  async #create(order: PresignOrder): Promise<Upload> {
+    const { config, clock } = this.#deps;
     this.#admit(order);
     const now = clock();
     const expiresAt = now + config.PENDING_TTL_SECONDS * 1000;
     const { method, ...fields } = order;
     const staging = await this.#stage(order, Math.min(now + config.LINK_TTL_SECONDS * 1000, expiresAt));
-    const upload = await this.#record({ ...fields, filename: cleanFilename(order.filename), strategy: 'presign', staging, expiresAt });
-    metrics.uploads.inc({ strategy: 'presign', outcome: 'accepted' });
-    metrics.uploadSize.observe({ strategy: 'presign' }, upload.size);
-    return upload;
+    return this.#record({ ...fields, filename: cleanFilename(order.filename), strategy: 'presign', staging, expiresAt });
   }
 
   /** How to send the bytes of a pending upload; null when it is no longer pending. */

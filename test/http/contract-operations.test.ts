@@ -36,7 +36,7 @@ const INITIALISED = [
   'windlass_orphans_found_total{kind="object"}',
   'windlass_orphans_removed_total{kind="spool"}',
   'windlass_dependency_up{dependency="store"}',
-  'windlass_dependency_up{dependency="repository"}',
+  'windlass_dependency_up{dependency="database"}',
   'windlass_draining',
 ];
 const HISTOGRAMS = ['windlass_http_request_duration_seconds', 'windlass_job_duration_seconds', 'windlass_store_request_duration_seconds'];

@@ -1,11 +1,12 @@
 import type { Middleware } from 'koa';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { WindlassError } from '../../errors.ts';
+import type { Metrics } from '../../metrics.ts';
 
 const WINDOW_SECONDS = 2;
 
 /** Holds each tenant to a number of requests a second, averaged over two seconds so that short bursts pass. 0 lets everything pass. */
-export function rateLimit(perSecond: number): Middleware {
+export function rateLimit(perSecond: number, metrics: Pick<Metrics, 'rateLimited' | 'tenant'>): Middleware {
   if (perSecond === 0) return (_ctx, next) => next();
   const limiter = new RateLimiterMemory({ points: perSecond * WINDOW_SECONDS, duration: WINDOW_SECONDS });
   return async (ctx, next) => {
@@ -14,6 +15,7 @@ export function rateLimit(perSecond: number): Middleware {
       (result: { msBeforeNext: number }) => result,
     );
     if (refused) {
+      metrics.rateLimited.inc(metrics.tenant(ctx.state.principal.tenant));
       const retryAfter = Math.max(1, Math.ceil(refused.msBeforeNext / 1000));
       throw new WindlassError('rate_limited', `This tenant may make ${perSecond} requests a second.`, { limit: perSecond, retryAfter });
     }

@@ -25,6 +25,16 @@ export function requestContext({ log, metrics, newId }: { log: Logger; metrics: 
   };
 }
 
+/** The answers of a route that rates are made of are there from the start. */
+export function zeroRequests(
+  { httpRequestDuration }: Pick<Metrics, 'httpRequestDuration'>,
+  route: string,
+  methods: readonly string[],
+): void {
+  for (const method of methods)
+    for (const status_class of ['2xx', '4xx', '5xx']) httpRequestDuration.zero({ route, method: method.toUpperCase(), status_class });
+}
+
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']);
 const methodLabel = (method: string): string => (METHODS.has(method) ? method : 'other');
 

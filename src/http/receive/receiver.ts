@@ -44,7 +44,8 @@ export class Receiver {
   /** The file, complete and checked, not committed. Nothing is left of one that fails. */
   async receive(ctx: Context, announced: Announcement, strategy: Strategy, open: Intake['open']): Promise<ReceivedFile> {
     const { config, metrics } = this.#deps;
-    const onBytes = (bytes: number): void => metrics.receivedBytes.inc({ strategy }, bytes);
+    const labels = { strategy, ...metrics.tenant(ctx.state.principal?.tenant ?? '') };
+    const onBytes = (bytes: number): void => metrics.receivedBytes.inc(labels, bytes);
     const intake: Intake = { open, maxBytes: config.MAX_UPLOAD_BYTES, onBytes };
     if (announced.kind === 'raw') return received(await receiveRaw(ctx, announced, intake, this.#progress), announced);
     const limits = { fieldBytes: config.MAX_JSON_BYTES, allowedTypes: config.ALLOWED_TYPES };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Upload } from '../../core/upload.ts';
-import { codeOf, type ErrorCode, isWindlassError } from '../../errors.ts';
+import type { ErrorCode } from '../../errors.ts';
+import { outcomeOfRefusal } from '../../metrics.ts';
 import type { Platform } from '../../platform.ts';
 import type { Direct } from '../../strategies/direct.ts';
 import type { ReceivedFile } from '../../strategies/received-file.ts';
@@ -128,7 +129,7 @@ class Reception {
         ),
       );
     } catch (error) {
-      metrics.uploads.inc({ strategy: strategy.strategy, outcome: outcomeOf(error) });
+      metrics.uploads.inc({ strategy: strategy.strategy, outcome: outcomeOfRefusal(error), ...metrics.tenant(tenant) });
       throw error;
     }
   }
@@ -144,8 +145,9 @@ class Reception {
     const received = await this.#receiver.receive(ctx, announced, strategy, (size) => to.open(tenant, id, size));
     const fingerprint = keyed ? fingerprintOfFile(tenant, strategy, received) : null;
     const upload = await to.accept(received, { tenant, id, trace: { requestId, traceparent }, fingerprint, signal });
-    this.#parts.metrics.uploads.inc({ strategy, outcome: upload.state === 'stored' ? 'stored' : 'accepted' });
-    this.#parts.metrics.uploadSize.observe({ strategy }, upload.size);
+    const { metrics } = this.#parts;
+    metrics.uploads.inc({ strategy, outcome: upload.state === 'stored' ? 'stored' : 'accepted', ...metrics.tenant(tenant) });
+    metrics.uploadSize.observe({ strategy }, upload.size);
     return upload;
   }
 
@@ -159,13 +161,4 @@ class Reception {
 
 function fingerprintOfFile(tenant: string, route: string, { file: _, ...request }: ReceivedFile): string {
   return fingerprintOf({ tenant, route, ...request });
-}
-
-/** Refusals that say more about the client or the load than about this server's health. */
-const REFUSALS = new Set<string | null>(['busy', 'draining', 'spool_full']);
-
-function outcomeOf(error: unknown): 'rejected' | 'aborted' | 'failed' {
-  const code = codeOf(error);
-  if (code === 'aborted') return 'aborted';
-  return isWindlassError(error) && (error.status < 500 || REFUSALS.has(code)) ? 'rejected' : 'failed';
 }

@@ -46,7 +46,7 @@ const outboxOf = async ({ id }: Upload) => (await bench.platform.uploads.find(id
 const emptied = (upload: Upload) => until(async () => (await outboxOf(upload))?.length === 0);
 const queueUp = async (): Promise<number | undefined> => {
   const { values } = await bench.platform.metrics.dependencyUp.get();
-  return values.find(({ labels }) => labels.dependency === 'queue')?.value;
+  return values.find(({ labels }) => labels.dependency === 'broker')?.value;
 };
 /** As by a process that was killed right after it wrote the record. */
 const acceptAndCrash = (): Promise<Upload> => acceptRelay({ ...bench, ledger: new Ledger(bench.platform, () => undefined) }, BYTES);
