@@ -27,6 +27,7 @@ const TYPES = [
   'keda.sh/v1alpha1/ScaledObject',
   'monitoring.coreos.com/v1/ServiceMonitor',
   'monitoring.coreos.com/v1/PodMonitor',
+  'monitoring.coreos.com/v1/PrometheusRule',
 ];
 const CLUSTER = ['--kube-version', '1.34.0', ...TYPES.flatMap((type) => ['--api-versions', type])];
 

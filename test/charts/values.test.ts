@@ -87,6 +87,7 @@ withHelm(() => {
     ['relay.keda.enabled', { relay: { keda: { enabled: true } } }, 'KEDA'],
     ['metrics.serviceMonitor.enabled', { metrics: { serviceMonitor: { enabled: true } } }, 'Prometheus Operator'],
     ['metrics.podMonitor.enabled', { metrics: { podMonitor: { enabled: true } } }, 'Prometheus Operator'],
+    ['metrics.rules.enabled', { metrics: { rules: { enabled: true } } }, 'Prometheus Operator'],
   ])('%s is refused where the cluster does not know its type', (key, values, needed) => {
     const words = refusal({ ...trial, ...values }, { cluster: ['--kube-version', '1.34.0'] });
     expect(words).toContain(`: ${key}: this cluster does not know`);

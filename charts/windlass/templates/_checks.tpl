@@ -79,7 +79,8 @@
       (list .Values.httpRoute.enabled "httpRoute.enabled" "gateway.networking.k8s.io/v1/HTTPRoute" "Gateway API")
       (list .Values.relay.keda.enabled "relay.keda.enabled" "keda.sh/v1alpha1/ScaledObject" "KEDA")
       (list $metrics.serviceMonitor.enabled "metrics.serviceMonitor.enabled" "monitoring.coreos.com/v1/ServiceMonitor" "the Prometheus Operator")
-      (list $metrics.podMonitor.enabled "metrics.podMonitor.enabled" "monitoring.coreos.com/v1/PodMonitor" "the Prometheus Operator") -}}
+      (list $metrics.podMonitor.enabled "metrics.podMonitor.enabled" "monitoring.coreos.com/v1/PodMonitor" "the Prometheus Operator")
+      (list $metrics.rules.enabled "metrics.rules.enabled" "monitoring.coreos.com/v1/PrometheusRule" "the Prometheus Operator") -}}
 {{- if and (index . 0) (not ($.Capabilities.APIVersions.Has (index . 2))) -}}
 {{- fail (printf "%s: this cluster does not know %s; install %s first (helm template: --api-versions %s)" (index . 1) (index . 2) (index . 3) (index . 2)) -}}
 {{- end -}}
