@@ -10,6 +10,7 @@ import type { NodeRepository } from './ports/node-repository.ts';
 import type { ObjectStore } from './ports/object-store.ts';
 import type { Presigner } from './ports/presigner.ts';
 import type { ResourceRepository } from './ports/resource-repository.ts';
+import type { Tracing } from './ports/tracing.ts';
 import type { UploadEvents } from './ports/upload-events.ts';
 import type { UploadRepository } from './ports/upload-repository.ts';
 
@@ -37,6 +38,7 @@ export interface Platform extends Ports {
   config: Config;
   log: Logger;
   metrics: Metrics;
+  tracing: Tracing;
   /** Epoch ms. */
   clock: () => number;
   /** UUIDv7. */

@@ -214,6 +214,19 @@ export const SETTINGS = {
     'How long a server, once its uploads have finished, waits for workers to fetch what lies in its spool. What is left waits there until it is back with its disk.',
     '0',
   ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(
+    url().optional(),
+    'Address of an OpenTelemetry collector (OTLP over HTTP); traces go to /v1/traces there. Unset, nothing is traced and nothing of it is loaded.',
+  ),
+  OTEL_SERVICE_NAME: setting(words(/^[\w .-]{1,100}$/, 'must be a short name'), 'Name of the service in traces.', 'windlass'),
+  OTEL_TRACES_SAMPLER_ARG: setting(
+    z
+      .string()
+      .regex(/^(?:0(?:\.\d+)?|1(?:\.0+)?)$/, 'must be from 0 to 1')
+      .transform(Number),
+    'Share of traces begun here that are sent. A client that sends traceparent decides for its own.',
+    '1',
+  ),
   METRICS_TENANT_LABEL: setting(flag(), 'Adds the tenant as a label to upload metrics. Only with few tenants.', 'false'),
   METRICS_MAX_TENANTS: setting(whole(1, 10_000), 'Tenants that get a label of their own in one process; further ones share `other`.', '50'),
 } as const satisfies Record<string, Setting>;

@@ -26,6 +26,9 @@ import { observedStore } from './observed-store.ts';
 import type { Platform, Ports } from './platform.ts';
 import type { NodeDisk } from './ports/node-disks.ts';
 import type { Provisioned, ProvisionStep } from './ports/provision.ts';
+import { NO_TRACING, type Tracing } from './ports/tracing.ts';
+import { tracedPorts } from './tracing.ts';
+import { VERSION } from './version.ts';
 
 export interface Wired {
   platform: Platform;
@@ -141,8 +144,10 @@ async function wireParts({ config, log, metrics }: WireOptions, parts: Parts): P
   const secret = config.INTERNAL_SECRET;
   const { NODE_NAME: node, SPOOL_SHARED: spoolIsShared } = config;
   const disks = new ServersDisks({ node, ...own, spoolIsShared, nodes: records.ports.nodes, secret, clock });
-  const ports = { ...records.ports, ...messages.ports, ...objects.ports };
-  const platform: Platform = { config, log, metrics, clock, newId, ...own, disks, ...ports };
+  const tracing = config.OTEL_EXPORTER_OTLP_ENDPOINT ? await openTracing(config, config.OTEL_EXPORTER_OTLP_ENDPOINT) : NO_TRACING;
+  const database = config.MONGODB_URI ? 'mongodb' : 'sqlite';
+  const ports = tracedPorts({ ...records.ports, ...messages.ports, ...objects.ports }, tracing, { database });
+  const platform: Platform = { config, log, metrics, tracing, clock, newId, ...own, disks, ...ports };
   return {
     platform,
     storeEndpoint: endpoint,
@@ -155,8 +160,16 @@ async function wireParts({ config, log, metrics }: WireOptions, parts: Parts): P
     async close() {
       disks.close();
       await parts.close();
+      await tracing.close();
     },
   };
+}
+
+/** Its packages are loaded only here. */
+async function openTracing(config: Config, endpoint: string): Promise<Tracing> {
+  const { OtlpTracing } = await import('./adapters/tracing/otlp.ts');
+  const { OTEL_SERVICE_NAME: serviceName, NODE_NAME: instance, OTEL_TRACES_SAMPLER_ARG: ratio } = config;
+  return new OtlpTracing({ endpoint, serviceName, instance, ratio, version: VERSION });
 }
 
 function spoolAt({ INTERNAL_SECRET: secret, NODE_NAME: node }: Config, url: string): NodeDisk | null {

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { WindlassError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Tracing } from '../ports/tracing.ts';
 import type { TokenFile } from '../tokens.ts';
 import type { Admission } from './admission.ts';
 import { authentication } from './middleware/authentication.ts';
@@ -19,6 +20,7 @@ export interface AppParts {
   config: Config;
   log: Logger;
   metrics: Metrics;
+  tracing: Tracing;
   newId: () => string;
   tokens: TokenFile | null;
   routes: readonly Route[];
@@ -39,6 +41,7 @@ export function createApp({
   config,
   log,
   metrics,
+  tracing,
   newId,
   tokens,
   routes,
@@ -58,7 +61,7 @@ export function createApp({
 
   for (const { path, method } of routes) zeroRequests(metrics, path, [method].flat());
 
-  app.use(requestContext({ log, metrics, newId }));
+  app.use(requestContext({ log, metrics, tracing, newId }));
   app.use(crossOrigin(origins));
   app.use(errorAnswers({ log, metrics, docsUrl: `${publicUrl}/docs/errors` }));
   app.use(requireHost);

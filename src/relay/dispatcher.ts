@@ -1,8 +1,13 @@
 import type { OutboxMessage, Upload, UploadSnapshot } from '../core/upload.ts';
 import { codeOf } from '../errors.ts';
 import type { Platform } from '../platform.ts';
+import type { SpanAttributes } from '../ports/tracing.ts';
+import { inSpan } from '../tracing.ts';
 
-type DispatcherParts = Pick<Platform, 'uploads' | 'leases' | 'queue' | 'events' | 'metrics' | 'log' | 'clock' | 'config' | 'newId'>;
+type DispatcherParts = Pick<
+  Platform,
+  'uploads' | 'leases' | 'queue' | 'events' | 'metrics' | 'tracing' | 'log' | 'clock' | 'config' | 'newId'
+>;
 
 /** Uploads published at the same time, and those that may wait for that; what is beyond is left to the sweep. */
 const CONCURRENCY = 32;
@@ -173,14 +178,14 @@ export class Dispatcher {
   }
 
   async #publish(upload: UploadSnapshot, message: OutboxMessage, knock: boolean): Promise<boolean> {
-    const { queue, events, log } = this.#parts;
+    const { events, log } = this.#parts;
     try {
       if (message.kind === 'event') {
         await events.publish({ id: message.id, type: message.type, at: message.at, upload: message.upload });
         return true;
       }
       if (!this.#queueUp && !knock && !this.#mayKnock()) return false;
-      await queue.publish({ id: message.id, kind: message.job, uploadId: upload.id, trace: upload.trace });
+      await this.#publishJob(upload, message);
       this.#sawQueue(true);
       return true;
     } catch (error) {
@@ -188,6 +193,22 @@ export class Dispatcher {
       else log.warn({ err: error, uploadId: upload.id, kind: message.kind }, 'a message could not be published; it stays in its record');
       return false;
     }
+  }
+
+  /** The job belongs to the trace of the request that made the upload, whoever publishes it, and whenever. */
+  #publishJob({ id: uploadId, trace }: UploadSnapshot, { id, job: kind }: Extract<OutboxMessage, { kind: 'job' }>): Promise<void> {
+    const { queue, tracing, config } = this.#parts;
+    const attributes: SpanAttributes = {
+      'messaging.system': config.RABBITMQ_URL ? 'rabbitmq' : 'windlass',
+      'messaging.operation.type': 'send',
+      'messaging.destination.name': 'jobs',
+      'messaging.message.id': id,
+      'windlass.upload.id': uploadId,
+      'windlass.job.kind': kind,
+    };
+    return inSpan(tracing, `send ${kind}`, { kind: 'producer', parent: trace.traceparent, attributes }, (span) =>
+      queue.publish({ id, kind, uploadId, trace: span.traceparent ? { ...trace, traceparent: span.traceparent } : trace }),
+    );
   }
 
   #mayKnock(): boolean {

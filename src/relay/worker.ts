@@ -2,9 +2,11 @@ import { backoffMs } from '../core/backoff.ts';
 import type { JobKind } from '../core/upload.ts';
 import type { Platform } from '../platform.ts';
 import type { Consumer, Delivery, Settlement } from '../ports/job-queue.ts';
+import type { SpanAttributes } from '../ports/tracing.ts';
+import { inSpan } from '../tracing.ts';
 import type { JobHandler } from './job-handler.ts';
 
-type WorkerParts = Pick<Platform, 'queue' | 'config' | 'metrics' | 'log'> & { handlers: Readonly<Record<JobKind, JobHandler>> };
+type WorkerParts = Pick<Platform, 'queue' | 'config' | 'metrics' | 'tracing' | 'log'> & { handlers: Readonly<Record<JobKind, JobHandler>> };
 
 /** How long jobs that were cut off at the end of the grace period may take to hand back their uploads. */
 const RELEASE_MS = 2000;
@@ -45,7 +47,7 @@ export class Worker {
     const { metrics } = this.#parts;
     if (delivery.deliveries > 0) metrics.jobRedeliveries.inc();
     metrics.jobsInFlight.inc();
-    const run = this.#handle(delivery);
+    const run = this.#traced(delivery);
     this.#running.add(run);
     try {
       const settlement = await run;
@@ -55,6 +57,27 @@ export class Worker {
       this.#running.delete(run);
       metrics.jobsInFlight.dec();
     }
+  }
+
+  #traced(delivery: Delivery): Promise<Settlement> {
+    const { tracing, config } = this.#parts;
+    const { job, deliveries } = delivery;
+    const kind = job.kind in this.#parts.handlers ? job.kind : 'unknown';
+    const attributes: SpanAttributes = {
+      'messaging.system': config.RABBITMQ_URL ? 'rabbitmq' : 'windlass',
+      'messaging.operation.type': 'process',
+      'messaging.destination.name': 'jobs',
+      'messaging.message.id': job.id,
+      'windlass.upload.id': job.uploadId,
+      'windlass.job.kind': kind,
+      'windlass.job.deliveries': deliveries,
+    };
+    return inSpan(tracing, `process ${kind}`, { kind: 'consumer', parent: job.trace.traceparent, attributes }, async (span) => {
+      const settlement = await this.#handle(delivery);
+      span.set({ 'windlass.job.outcome': settlement.outcome });
+      if (settlement.outcome !== 'done') span.fail(settlement.outcome);
+      return settlement;
+    });
   }
 
   /** Never throws: what a handler throws is a failure that may pass. */

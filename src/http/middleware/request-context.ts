@@ -1,18 +1,27 @@
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Metrics } from '../../metrics.ts';
+import type { Platform } from '../../platform.ts';
+import type { Span } from '../../ports/tracing.ts';
 
 const REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._:+/=-]{0,127}$/;
 /** W3C Trace Context, version 00. */
 const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** Gives each request its id, its log line and its place in the metrics. */
-export function requestContext({ log, metrics, newId }: { log: Logger; metrics: Metrics; newId: () => string }): Middleware {
+export function requestContext({ log, metrics, tracing, newId }: Pick<Platform, 'log' | 'metrics' | 'tracing' | 'newId'>): Middleware {
   return async (ctx, next) => {
     const started = performance.now();
     const sent = ctx.get('X-Request-Id');
     ctx.state.requestId = REQUEST_ID.test(sent) ? sent : newId();
-    ctx.state.traceparent = TRACEPARENT.test(ctx.get('traceparent')) ? ctx.get('traceparent') : null;
+    const parent = TRACEPARENT.test(ctx.get('traceparent')) ? ctx.get('traceparent') : null;
+    const span = tracing.start(methodLabel(ctx.method), {
+      kind: 'server',
+      parent,
+      attributes: { 'http.request.method': methodLabel(ctx.method), 'windlass.request.id': ctx.state.requestId },
+    });
+    // What follows, in this process or another, is a part of this request.
+    ctx.state.traceparent = span.traceparent ?? parent;
     ctx.set('X-Request-Id', ctx.state.requestId);
     ctx.res.once('close', () => {
       const seconds = (performance.now() - started) / 1000;
@@ -20,9 +29,22 @@ export function requestContext({ log, metrics, newId }: { log: Logger; metrics: 
       const labels = { route: ctx.state.route ?? 'none', method: methodLabel(ctx.method), status_class: `${Math.floor(status / 100)}xx` };
       metrics.httpRequestDuration.observe(labels, seconds);
       logRequest(log, ctx, status, seconds);
+      endSpan(span, ctx, status);
     });
-    await next();
+    await span.run(next);
   };
+}
+
+function endSpan(span: Span, ctx: Context, status: number): void {
+  const { route, uploadId, errorCode } = ctx.state;
+  if (route) span.rename(`${methodLabel(ctx.method)} ${route}`);
+  span.set({
+    'http.response.status_code': status,
+    ...(route ? { 'http.route': route } : {}),
+    ...(uploadId ? { 'windlass.upload.id': uploadId } : {}),
+  });
+  if (status >= 500) span.fail(errorCode ?? String(status));
+  span.end();
 }
 
 /** The answers of a route that rates are made of are there from the start. */

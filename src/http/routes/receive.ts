@@ -6,6 +6,7 @@ import type { Platform } from '../../platform.ts';
 import type { Direct } from '../../strategies/direct.ts';
 import type { ReceivedFile } from '../../strategies/received-file.ts';
 import type { Relay } from '../../strategies/relay.ts';
+import { inSpan } from '../../tracing.ts';
 import { fingerprintOf, parseIdempotencyKey, runOnce, sameRequest } from '../idempotency.ts';
 import { presentUpload, recordTag } from '../presenter.ts';
 import { DiscardingFile } from '../receive/discarding.ts';
@@ -15,7 +16,8 @@ import { type Announcement, Receiver } from '../receive/receiver.ts';
 import { type Call, type Reply, type Route, route } from '../route.ts';
 import { uploadSchema } from '../schemas.ts';
 
-export interface ReceiveRouteParts extends Pick<Platform, 'config' | 'metrics' | 'clock' | 'newId' | 'uploads' | 'idempotency'> {
+export interface ReceiveRouteParts
+  extends Pick<Platform, 'config' | 'metrics' | 'tracing' | 'clock' | 'newId' | 'uploads' | 'idempotency'> {
   direct: Direct;
   relay: Relay;
   /** Address that clients reach this server by. */
@@ -142,10 +144,17 @@ class Reception {
   ): Promise<Upload> {
     const { strategy } = to;
     ctx.state.uploadId = id;
-    const received = await this.#receiver.receive(ctx, announced, strategy, (size) => to.open(tenant, id, size));
+    const { metrics, tracing } = this.#parts;
+    const attributes = { 'windlass.strategy': strategy, 'windlass.upload.id': id };
+    const received = await inSpan(tracing, 'receive', { attributes }, async (span) => {
+      const file = await this.#receiver.receive(ctx, announced, strategy, (size) => to.open(tenant, id, size));
+      span.set({ 'windlass.upload.size': file.size });
+      return file;
+    });
     const fingerprint = keyed ? fingerprintOfFile(tenant, strategy, received) : null;
-    const upload = await to.accept(received, { tenant, id, trace: { requestId, traceparent }, fingerprint, signal });
-    const { metrics } = this.#parts;
+    const upload = await inSpan(tracing, 'accept', { attributes }, () =>
+      to.accept(received, { tenant, id, trace: { requestId, traceparent }, fingerprint, signal }),
+    );
     metrics.uploads.inc({ strategy, outcome: upload.state === 'stored' ? 'stored' : 'accepted', ...metrics.tenant(tenant) });
     metrics.uploadSize.observe({ strategy }, upload.size);
     return upload;
