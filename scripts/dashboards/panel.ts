@@ -1,6 +1,6 @@
 /** The parts of Grafana's dashboards that ours are made of. Panels are placed in rows of 24 columns, in their order. */
 
-export interface Query {
+interface Query {
   expr: string;
   /** How series are named: `{{strategy}}`. */
   legend?: string;
@@ -12,7 +12,7 @@ interface Step {
   value: number | null;
 }
 
-export interface PanelOptions {
+interface PanelOptions {
   title: string;
   about: string;
   type?: 'timeseries' | 'stat' | 'state-timeline';
@@ -28,7 +28,7 @@ export interface PanelOptions {
   stack?: boolean;
 }
 
-export type Item = { row: string } | PanelOptions | { alerts: string };
+type Item = { row: string } | PanelOptions | { alerts: string };
 
 export interface DashboardOptions {
   uid: string;

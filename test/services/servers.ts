@@ -21,6 +21,9 @@ export interface Addresses {
   s3: S3Server;
 }
 
+/** Of RabbitMQ's own exporter. */
+export const RABBITMQ_METRICS_PORT = 15692;
+
 const USER = 'windlass';
 const PASSWORD = 'windlass-secret';
 
@@ -44,7 +47,7 @@ export async function startMongo(): Promise<{ container: StartedTestContainer; u
 export async function startRabbit(): Promise<{ container: StartedTestContainer; url: string; managementUrl: string }> {
   const container = await new GenericContainer(env.TEST_RABBITMQ_IMAGE ?? 'rabbitmq:4-management')
     .withEnvironment({ RABBITMQ_DEFAULT_USER: USER, RABBITMQ_DEFAULT_PASS: PASSWORD })
-    .withExposedPorts(5672, 15672)
+    .withExposedPorts(5672, 15672, RABBITMQ_METRICS_PORT)
     .withWaitStrategy(Wait.forLogMessage(/Server startup complete|Time to start RabbitMQ/))
     .withStartupTimeout(120_000)
     .start();

@@ -1,5 +1,5 @@
 import { getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers';
-import { type Addresses, startMongo, startRabbit, startS3 } from '../services/servers.ts';
+import { type Addresses, RABBITMQ_METRICS_PORT, startMongo, startRabbit, startS3 } from '../services/servers.ts';
 import { Toxiproxy, type Upstream, type Way } from './toxiproxy.ts';
 
 /** A server of our own that may be stopped, behind a way whose address stays the same. */
@@ -54,6 +54,8 @@ export interface FragileServers {
   mongo: FragileServer;
   rabbit: FragileServer;
   store: FragileServer;
+  /** Host and port of RabbitMQ's own exporter. */
+  rabbitMetrics: string;
   heal(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -107,6 +109,7 @@ async function behindProxy(
     mongo,
     rabbit,
     store,
+    rabbitMetrics: `${startedRabbit.container.getHost()}:${startedRabbit.container.getMappedPort(RABBITMQ_METRICS_PORT)}`,
     heal: async () => void (await Promise.all([mongo, rabbit, store].map((server) => server.heal()))),
   };
 }

@@ -1,0 +1,135 @@
+import { rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { panelQueries } from '../rules/rule-files.ts';
+import { dockerIsThere } from '../services/servers.ts';
+import { eventually } from '../support/eventually.ts';
+import { prometheusIsThere } from '../support/prometheus.ts';
+import { shortened, startWatchedStack, type WatchedStack } from './watched-stack.ts';
+
+const PATIENCE_MS = 100_000;
+const canRun = prometheusIsThere() && (await dockerIsThere());
+if (!canRun) process.stderr.write('No Prometheus or no Docker here: the tests of faults are skipped.\n');
+
+test('the rules are shortened in all their times, and nothing else', () => {
+  expect(shortened('rate(x{le=~"300(\\\\.0)?"}[5m]) > 10 * 60\n  for: 15m')).toBe('rate(x{le=~"300(\\\\.0)?"}[5s]) > 10 * 1\n  for: 15s');
+  expect(shortened('predict_linear(x[1h], 4 * 60 * 60)')).toBe('predict_linear(x[60s], 4 * 60 * 1)');
+});
+
+(canRun ? describe : describe.skip)('a stack that Prometheus watches', () => {
+  let watched: WatchedStack;
+  const seen = new Set<string>();
+  const look = async (): Promise<string[]> => {
+    const firing = await watched.prometheus.firing();
+    for (const alert of firing) seen.add(alert);
+    return firing;
+  };
+  const quiet = () => eventually(async () => expect(await look()).toEqual([]), PATIENCE_MS);
+
+  /** Waits until all of `expected` fire at once, then until all is quiet again, and looks that nothing but `also` fired besides. */
+  const fires = async (expected: readonly string[], also: readonly string[], heal: () => Promise<void> | void): Promise<void> => {
+    try {
+      await eventually(async () => expect(await look()).toEqual(expect.arrayContaining([...expected])), PATIENCE_MS);
+    } finally {
+      await heal();
+    }
+    await quiet();
+    expect([...seen].filter((alert) => !expected.includes(alert) && !also.includes(alert))).toEqual([]);
+  };
+
+  beforeAll(async () => {
+    watched = await startWatchedStack();
+  }, PATIENCE_MS);
+  afterAll(() => watched[Symbol.asyncDispose](), 60_000);
+
+  test('works: nothing fires under load', async () => {
+    await watched.load.works();
+    await quiet();
+    seen.clear();
+    await watched.load.works(['direct', 'relay', 'presign', 'complete'], 6);
+    await look();
+    expect([...seen]).toEqual([]);
+  });
+
+  describe('every panel of the dashboards has something to show', () => {
+    const asked = panelQueries().map(({ dashboard, panel, expr }) => ({ panel: `${dashboard}: ${panel}`, expr }));
+    test.each(asked)('$panel: $expr', async ({ expr }) => {
+      const prefix = watched.stack.settings.RABBITMQ_PREFIX ?? '';
+      const filledIn = expr
+        .replaceAll(/\$(namespace|release|tenant)\b/g, '.*')
+        .replaceAll('$queues', prefix)
+        .replaceAll('$__rate_interval', '20s');
+      await eventually(async () => {
+        const samples = await watched.prometheus.query(filledIn);
+        expect(samples.filter(({ value }) => !Number.isNaN(value)).length).toBeGreaterThan(0);
+      });
+    });
+  });
+
+  describe('an alert tells of', () => {
+    beforeEach(async () => {
+      await quiet();
+      seen.clear();
+    }, PATIENCE_MS);
+
+    test('a slow store', async () => {
+      const { store } = watched.servers;
+      await store.way.poison({ type: 'latency', attributes: { latency: 1700 } }, { stream: 'downstream' });
+      await fires(['WindlassStoreSlow'], ['WindlassQueuedTooLong', 'WindlassNoWorkers'], () => store.way.cure());
+    });
+
+    test('a store that is away', async () => {
+      const { store } = watched.servers;
+      await store.way.sever();
+      await fires(['WindlassStoreFailing', 'WindlassDependencyDown'], ['WindlassQueuedTooLong', 'WindlassStoreSlow'], () =>
+        store.way.mend(),
+      );
+    });
+
+    test('a broker that is away', async () => {
+      const { rabbit } = watched.servers;
+      await rabbit.way.sever();
+      await fires(['WindlassDependencyDown', 'WindlassOutboxStuck'], ['WindlassQueuedTooLong'], () => rabbit.way.mend());
+    });
+
+    test('a tenant that floods', async () => {
+      const [api] = watched.stack.apis;
+      let on = true;
+      // What costs the server little: only the tenant's own limit is to be felt.
+      const flood = (async () => {
+        while (on)
+          await Promise.all(
+            Array.from({ length: 40 }, () =>
+              fetch(`${api?.url}/v1/nothing`).then(
+                (answer) => answer.text(),
+                () => '',
+              ),
+            ),
+          );
+      })();
+      await fires(['WindlassTenantFlooding'], [], async () => {
+        on = false;
+        await flood;
+      });
+    });
+
+    test('a spool that fills', async () => {
+      const { smallSpool } = watched;
+      if (!smallSpool) return void process.stderr.write('No file system may be mounted here: the spool is not filled.\n');
+      const { blocks, bsize } = await statfs(smallSpool);
+      const ballast = join(smallSpool, 'ballast');
+      await writeFile(ballast, Buffer.alloc(Math.floor(blocks * bsize * 0.93)));
+      await fires(['WindlassSpoolFilling'], [], () => rm(ballast));
+    });
+
+    test('jobs without a worker', async () => {
+      const [worker] = watched.stack.workers;
+      await worker?.stop();
+      // MetricsAbsent ends by itself an hour (here: a minute) after the last worker was seen.
+      await fires(['WindlassNoWorkers', 'WindlassMetricsAbsent'], ['WindlassQueuedTooLong'], async () => {
+        const opsPort = String(worker?.opsPort);
+        watched.stack.workers[0] = await watched.stack.startWorker({ OPS_PORT: opsPort });
+      });
+    });
+  });
+});
