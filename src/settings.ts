@@ -63,10 +63,17 @@ const words = (form: RegExp, message: string): z.ZodType<string> => z.string().r
 const MEDIA_RANGE = /^[a-z0-9!#$&^_.+-]+\/(?:\*|[a-z0-9!#$&^_.+-]+)$/i;
 const ORIGIN = /^(?:\*|https?:\/\/[^/\s?#]+)$/;
 
+/** From the most talkative on. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
 /** Every setting that Windlass reads. docs/settings.md is generated from this table. */
 export const SETTINGS = {
   PORT: setting(whole(0, 65535), 'Port of the API, the console and the embedded store. 0 takes any free one.', '8080'),
-  OPS_PORT: setting(whole(0, 65535), 'Port of metrics and health. Never make it public. 0 takes any free one.', '9090'),
+  OPS_PORT: setting(
+    whole(0, 65535),
+    'Port of metrics, health and the level of the log. Never make it public. 0 takes any free one.',
+    '9090',
+  ),
   HOST: setting(
     z.string().min(1),
     'Address to listen on, for health and metrics, too. A server on anything wider than loopback needs TOKENS_FILE.',
@@ -88,8 +95,8 @@ export const SETTINGS = {
     'File with the hashes of service tokens, written by `windlass token`; read again when it changes. Without it no token is asked for, and the server listens on loopback only.',
   ),
   LOG_LEVEL: setting(
-    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
-    'Least severe log line that is written.',
+    z.enum(LOG_LEVELS),
+    'Least severe log line that is written. `PUT /log-level` on the operations port changes it while the process runs.',
     'info',
   ),
   NODE_NAME: setting(

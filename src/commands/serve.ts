@@ -45,7 +45,7 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
   const api = roles.api ? new Api({ assembly, storeEndpoint, internalEndpoint, tokens, publicUrl, port, version: VERSION }) : null;
   const registration = new Registration(wired.platform, config.NODE_URL ?? `http://localhost:${port}`);
   const gauges = new Gauges(wired.platform, { servesApi: roles.api });
-  const ops = createOpsServer(health, metrics.registry, () => gauges.refresh());
+  const ops = createOpsServer({ health, registry: metrics.registry, refresh: () => gauges.refresh(), log });
   const opsPort = await listen(ops, config.OPS_PORT, config.HOST);
   if (roles.worker) await assembly.worker.start();
   assembly.dispatcher.start();

@@ -14,7 +14,9 @@ export function errorAnswers({ log, metrics, docsUrl }: { log: Logger; metrics: 
       ctx.state.errorCode = error.code;
       ctx.state.status = error.status;
       if (error.code === 'internal') log.error({ err: error.cause ?? error, requestId: ctx.state.requestId }, 'unexpected error');
-      else if (error.cause) log.warn({ err: error, requestId: ctx.state.requestId, code: error.code }, 'request failed');
+      // A client that goes away is nobody's error; the line of the request tells of it.
+      else if (error.cause && error.code !== 'aborted')
+        log.warn({ err: error, requestId: ctx.state.requestId, code: error.code }, 'request failed');
       metrics.rejections.inc({ reason: error.code });
       if (ctx.res.headersSent) ctx.res.destroy();
       else await answer(ctx, error.status, problemHeaders(error), JSON.stringify(problemOf(error, ctx.state.requestId, docsUrl)));

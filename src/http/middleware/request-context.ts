@@ -1,5 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
+import { ERRORS } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
 import type { Platform } from '../../platform.ts';
 import type { Span } from '../../ports/tracing.ts';
@@ -25,7 +26,9 @@ export function requestContext({ log, metrics, tracing, newId }: Pick<Platform, 
     ctx.set('X-Request-Id', ctx.state.requestId);
     ctx.res.once('close', () => {
       const seconds = (performance.now() - started) / 1000;
-      const status = ctx.state.status ?? ctx.res.statusCode;
+      // Without an answer, nobody was there to read it.
+      if (!ctx.res.headersSent) ctx.state.errorCode ??= 'aborted';
+      const status = ctx.state.status ?? (ctx.res.headersSent ? ctx.res.statusCode : ERRORS.aborted.status);
       const labels = { route: ctx.state.route ?? 'none', method: methodLabel(ctx.method), status_class: `${Math.floor(status / 100)}xx` };
       metrics.httpRequestDuration.observe(labels, seconds);
       logRequest(log, ctx, status, seconds);
