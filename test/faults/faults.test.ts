@@ -9,6 +9,8 @@ import { prometheusIsThere } from '../support/prometheus.ts';
 import { shortened, startWatchedStack, type WatchedStack } from './watched-stack.ts';
 
 const PATIENCE_MS = 100_000;
+/** Ten minutes are ten seconds here, and two are two: a busy machine takes as long with nothing being wrong. */
+const OF_A_BUSY_MACHINE = ['WindlassQueuedTooLong', 'WindlassOutboxStuck'];
 const canRun = prometheusIsThere() && (await dockerIsThere());
 if (!canRun) process.stderr.write('No Prometheus or no Docker here: the tests of faults are skipped.\n');
 
@@ -27,6 +29,9 @@ test('the rules are shortened in all their times, and nothing else', () => {
   };
   const quiet = () => eventually(async () => expect(await look()).toEqual([]), PATIENCE_MS);
 
+  const wrong = (right: readonly string[]): string[] =>
+    [...seen].filter((alert) => !right.includes(alert) && !OF_A_BUSY_MACHINE.includes(alert));
+
   /** Waits until all of `expected` fire at once, then until all is quiet again, and looks that nothing but `also` fired besides. */
   const fires = async (expected: readonly string[], also: readonly string[], heal: () => Promise<void> | void): Promise<void> => {
     try {
@@ -35,7 +40,7 @@ test('the rules are shortened in all their times, and nothing else', () => {
       await heal();
     }
     await quiet();
-    expect([...seen].filter((alert) => !expected.includes(alert) && !also.includes(alert))).toEqual([]);
+    expect(wrong([...expected, ...also])).toEqual([]);
   };
 
   beforeAll(async () => {
@@ -49,7 +54,7 @@ test('the rules are shortened in all their times, and nothing else', () => {
     seen.clear();
     await watched.load.works(['direct', 'relay', 'presign', 'complete'], 6);
     await look();
-    expect([...seen]).toEqual([]);
+    expect(wrong([])).toEqual([]);
   });
 
   describe('every panel of the dashboards has something to show', () => {
@@ -76,21 +81,19 @@ test('the rules are shortened in all their times, and nothing else', () => {
     test('a slow store', async () => {
       const { store } = watched.servers;
       await store.way.poison({ type: 'latency', attributes: { latency: 1700 } }, { stream: 'downstream' });
-      await fires(['WindlassStoreSlow'], ['WindlassQueuedTooLong', 'WindlassNoWorkers'], () => store.way.cure());
+      await fires(['WindlassStoreSlow'], [], () => store.way.cure());
     });
 
     test('a store that is away', async () => {
       const { store } = watched.servers;
       await store.way.sever();
-      await fires(['WindlassStoreFailing', 'WindlassDependencyDown'], ['WindlassQueuedTooLong', 'WindlassStoreSlow'], () =>
-        store.way.mend(),
-      );
+      await fires(['WindlassStoreFailing', 'WindlassDependencyDown'], ['WindlassStoreSlow'], () => store.way.mend());
     });
 
     test('a broker that is away', async () => {
       const { rabbit } = watched.servers;
       await rabbit.way.sever();
-      await fires(['WindlassDependencyDown', 'WindlassOutboxStuck'], ['WindlassQueuedTooLong'], () => rabbit.way.mend());
+      await fires(['WindlassDependencyDown', 'WindlassOutboxStuck'], [], () => rabbit.way.mend());
     });
 
     test('a tenant that floods', async () => {
@@ -122,7 +125,7 @@ test('the rules are shortened in all their times, and nothing else', () => {
       const [worker] = watched.stack.workers;
       await worker?.stop();
       // MetricsAbsent ends by itself an hour (here: a minute) after the last worker was seen.
-      await fires(['WindlassNoWorkers', 'WindlassMetricsAbsent'], ['WindlassQueuedTooLong'], async () => {
+      await fires(['WindlassNoWorkers', 'WindlassMetricsAbsent'], [], async () => {
         const opsPort = String(worker?.opsPort);
         watched.stack.workers[0] = await watched.stack.startWorker({ OPS_PORT: opsPort });
       });
