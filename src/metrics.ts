@@ -36,6 +36,11 @@ export function createMetrics(version: string) {
     uploadSize: histogram('windlass_upload_size_bytes', 'Size of uploads when they are accepted.', SIZES, 'strategy'),
     uploads: counter('windlass_uploads_total', 'Upload requests by how they ended.', 'strategy', 'outcome'),
     rejections: counter('windlass_rejections_total', 'Requests that were refused, by error code.', 'reason'),
+    directPlaced: counter(
+      'windlass_direct_placed_total',
+      'Direct files by where they were put: with their owner, or with another server because that was away or full.',
+      'at',
+    ),
     transitions: counter('windlass_upload_transitions_total', 'Changes of state.', 'state'),
     acceptedToStored: histogram(
       'windlass_accepted_to_stored_seconds',
@@ -76,6 +81,7 @@ export function createMetrics(version: string) {
     for (const outcome of OUTCOMES) metrics.uploads.inc({ strategy, outcome }, 0);
   }
   for (const reason of Object.keys(ERRORS)) metrics.rejections.inc({ reason }, 0);
+  for (const at of ['owner', 'other']) metrics.directPlaced.inc({ at }, 0);
   for (const state of STATES) metrics.transitions.inc({ state }, 0);
   for (const outcome of JOB_OUTCOMES) metrics.jobs.inc({ outcome }, 0);
   for (const kind of ORPHAN_KINDS) {

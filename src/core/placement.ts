@@ -15,6 +15,9 @@ interface Candidate extends Member {
   low: number;
 }
 
+/** What a record calls the drive that all servers mount, where it would else name a server. */
+export const SHARED_DRIVE = 'shared';
+
 const ASCII = /^[\x20-\x7e]+$/;
 
 /** The members at one moment, ready to be asked about many uploads. */

@@ -1,7 +1,9 @@
+import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import { WindlassError } from '../../errors.ts';
 import type { ByteRange, Disk } from '../../ports/disk.ts';
 import { isDiskKey } from '../disk/disk-key.ts';
+import { receiveFile } from './receive.ts';
 import { isSigned } from './signature.ts';
 
 export interface InternalEndpointParts {
@@ -13,20 +15,26 @@ export interface InternalEndpointParts {
   secret: string;
   /** Epoch ms. */
   clock: () => number;
+  /** Begins to read the body of a request: whoever waits for that with `Expect: 100-continue` is told to send it. */
+  openBody: (ctx: Context) => Readable;
 }
 
 const PATH = /^\/internal\/(spool|direct)\/(.+)$/;
 const RANGE = /^bytes=(\d{1,15})-(\d{1,15})$/;
 
-/** Answers other servers and workers for what lies on this server's disk: HEAD, GET with one range, DELETE. */
-export function internalEndpoint({ node, secret, clock, ...disks }: InternalEndpointParts): Middleware {
+/** Answers other servers and workers for what lies on this server's disk: HEAD, GET with one range, DELETE, and PUT of direct files. */
+export function internalEndpoint({ node, secret, clock, openBody, ...disks }: InternalEndpointParts): Middleware {
   return async (ctx) => {
     const { method, path } = ctx;
     if (!isSigned(secret, { node, method, path }, ctx.get('Authorization'), clock()))
       throw new WindlassError('unauthorized', 'The request is not signed for this server with its INTERNAL_SECRET.');
     const [, area, key] = PATH.exec(path) ?? [];
     if (!key || !isDiskKey(key)) throw noSuchFile();
-    await serve(ctx, area === 'spool' ? disks.spool : disks.direct, key);
+    if (method === 'PUT' && area === 'direct') {
+      const [expectedSize, authorization] = [expectedSizeOf(ctx), ctx.get('Authorization')];
+      await receiveFile(disks.direct, { key, expectedSize, open: () => openBody(ctx), secret, authorization });
+      ctx.status = 201;
+    } else await serve(ctx, area === 'spool' ? disks.spool : disks.direct, key);
   };
 }
 
@@ -53,6 +61,11 @@ async function serve(ctx: Context, disk: Disk, key: string): Promise<void> {
   }
   ctx.body = bytes;
   ctx.length = range ? range.end - range.start + 1 : entry.size;
+}
+
+function expectedSizeOf(ctx: Context): number | null {
+  const text = ctx.get('X-Expected-Size');
+  return /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
 /** Null for the whole file. Both ends are given; the range stops at the end of the file. */
