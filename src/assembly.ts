@@ -1,6 +1,7 @@
 import { Ledger } from './ledger.ts';
 import { Members } from './members.ts';
 import type { Platform } from './platform.ts';
+import { Rebalancer } from './rebalance/rebalancer.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { Dispatcher } from './relay/dispatcher.ts';
 import { RelayJob } from './relay/relay-job.ts';
@@ -36,6 +37,7 @@ export function assemble(platform: Platform) {
     resources,
     deletion: new Deletion(parts),
     redrive: new Redrive(parts),
+    rebalancer: new Rebalancer(parts),
     reconciler: new Reconciler({ ...parts, finishIntent: (resource) => resources.finishIntent(resource) }),
     worker: new Worker({
       ...platform,

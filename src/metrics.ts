@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { STATES, STRATEGIES } from './core/upload.ts';
 import { ERRORS } from './errors.ts';
+import { MOVE_OUTCOMES } from './rebalance/mover.ts';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900];
 const LAG_SECONDS = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14400];
@@ -55,6 +56,13 @@ export function createMetrics(version: string) {
     outboxMessages: gauge('windlass_outbox_messages', 'Messages written but not yet published.'),
     outboxOldest: gauge('windlass_outbox_oldest_seconds', 'Age of the oldest message not yet published.'),
     queuedOldest: gauge('windlass_queued_oldest_seconds', 'Age of the oldest upload that waits for a worker.'),
+    rebalanceFiles: counter(
+      'windlass_rebalance_files_total',
+      'Direct files that were to be moved to another server, by how that ended.',
+      'outcome',
+    ),
+    rebalanceBytes: counter('windlass_rebalance_bytes_total', 'Bytes of direct files that were moved to another server.'),
+    misplacedFiles: gauge('windlass_misplaced_files', 'Direct files on this server that belong on another, as of the last look.'),
     spoolBytes: gauge('windlass_spool_bytes', 'Bytes in use on the file system of the spool.'),
     spoolCapacity: gauge('windlass_spool_capacity_bytes', 'Size of the file system of the spool.'),
     orphansFound: counter('windlass_orphans_found_total', 'Things the reconciler found that no record owns, or the reverse.', 'kind'),
@@ -81,6 +89,7 @@ export function createMetrics(version: string) {
     for (const outcome of OUTCOMES) metrics.uploads.inc({ strategy, outcome }, 0);
   }
   for (const reason of Object.keys(ERRORS)) metrics.rejections.inc({ reason }, 0);
+  for (const outcome of MOVE_OUTCOMES) metrics.rebalanceFiles.inc({ outcome }, 0);
   for (const at of ['owner', 'other']) metrics.directPlaced.inc({ at }, 0);
   for (const state of STATES) metrics.transitions.inc({ state }, 0);
   for (const outcome of JOB_OUTCOMES) metrics.jobs.inc({ outcome }, 0);

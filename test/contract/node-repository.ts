@@ -46,7 +46,9 @@ export function describeNodeRepository(name: string, open: () => Promise<OpenedN
     });
 
     test('a server that registers many times at once is one', async () => {
-      await Promise.all(Array.from({ length: 20 }, (_, at) => repository.register({ name: 'api-0', url: `http://${at}`, seenAt: at, weight: 1 })));
+      await Promise.all(
+        Array.from({ length: 20 }, (_, at) => repository.register({ name: 'api-0', url: `http://${at}`, seenAt: at, weight: 1 })),
+      );
       const found = await repository.find('api-0');
       expect(found).toMatchObject({ name: 'api-0', url: `http://${found?.seenAt}` });
     });
