@@ -31,6 +31,8 @@ export class RemoteFile implements DiskFile {
   readonly #answer: Promise<IncomingMessage>;
   #state: 'open' | 'sealed' | 'committed' | 'discarded' = 'open';
   #failure: unknown = null;
+  /** Ends the write that is under way. (A listener of each write at the answer would keep its bytes until that comes.) */
+  #interrupt: ((error: unknown) => void) | null = null;
   #size = 0;
 
   private constructor({ peer, key }: RemoteFileParts, request: ClientRequest, authorization: string) {
@@ -45,11 +47,9 @@ export class RemoteFile implements DiskFile {
     // An answer that comes before the end says why no more bytes are taken.
     this.#answer.then(
       (answer) => {
-        this.#failure ??= this.#state === 'open' ? refusal(peer, answer) : null;
+        if (this.#state === 'open') this.#fail(refusal(peer, answer));
       },
-      (error: unknown) => {
-        this.#failure ??= error;
-      },
+      (error: unknown) => this.#fail(error),
     );
   }
 
@@ -102,11 +102,16 @@ export class RemoteFile implements DiskFile {
     this.#request.destroy();
   }
 
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#interrupt?.(error);
+  }
+
   /** Resolves when the connection has taken all of them. */
   #send(chunks: readonly Uint8Array[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const request = this.#request;
-      this.#answer.then((answer) => reject(this.#failure ?? refusal(this.#peer, answer)), reject);
+      this.#interrupt = reject;
       request.cork();
       chunks.forEach((chunk, at) => {
         if (at < chunks.length - 1) request.write(chunk);

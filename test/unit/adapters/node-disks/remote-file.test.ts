@@ -93,7 +93,7 @@ describe('a file on the disk of another server', () => {
   });
 
   test('fails when the other server takes nothing any more', async () => {
-    const remote = await rig.remote('direct', { patienceMs: 50 }).create(newKey(), null);
+    const remote = await rig.remote('direct', { patienceMs: 500 }).create(newKey(), null);
     rig.proxy.hold();
     await expect(
       (async () => {
