@@ -1,4 +1,3 @@
-import { SHARED_DRIVE } from '../../core/placement.ts';
 import { WindlassError } from '../../errors.ts';
 import type { Disk } from '../../ports/disk.ts';
 import type { NodeDisk, NodeDisks, WritableNodeDisk } from '../../ports/node-disks.ts';
@@ -44,7 +43,7 @@ export class ServersDisks implements NodeDisks {
 
   directOf(node: string): WritableNodeDisk {
     const { node: own, direct, directIsShared } = this.#parts;
-    return node === own || (directIsShared && node === SHARED_DRIVE) ? direct : this.#remote(node, 'direct');
+    return node === own || directIsShared ? direct : this.#remote(node, 'direct');
   }
 
   close(): void {

@@ -73,6 +73,21 @@ test('a shared spool is nobody else’s; direct files stay where they are', asyn
   expect(await disks.directOf(NODE).stat(await there.put(Buffer.from('x')))).toMatchObject({ size: 1 });
 });
 
+test('shared direct files are everybody’s, whatever the record calls the server', async () => {
+  const [here] = rigs as [PeerRig];
+  const disks = disksOf({ directIsShared: true });
+  for (const node of ['shared', 'api-0', NODE, 'api-9']) expect(disks.directOf(node)).toBe(here.direct);
+  await expect(disks.spoolOf('api-9').stat(newKey())).rejects.toMatchObject({ code: 'node_unavailable' });
+});
+
+test('the address of a server that is listed is not looked up', async () => {
+  const [here, there] = rigs as [PeerRig, PeerRig];
+  const disks = disksOf({ listed: [{ name: NODE, url: there.url }] });
+  nodes.register({ name: NODE, url: here.url, seenAt: now });
+  expect(await disks.directOf(NODE).stat(await there.put(Buffer.from('x')))).toMatchObject({ size: 1 });
+  expect(nodes.asked).toBe(0);
+});
+
 test('an address is looked up again after some seconds: a server that moved is found', async () => {
   const [here, there] = rigs as [PeerRig, PeerRig];
   const disks = disksOf();
