@@ -148,7 +148,10 @@ async function wireParts({ config, log, metrics }: WireOptions, parts: Parts): P
   return {
     platform,
     storeEndpoint: endpoint,
-    internalEndpoint: secret === undefined ? null : internalEndpoint({ node, ...own, secret, clock, openBody: openInternalBody }),
+    internalEndpoint:
+      secret === undefined
+        ? null
+        : internalEndpoint({ node, ...own, secret, clock, maxReceiving: config.MAX_UPLOADS_IN_FLIGHT, openBody: openInternalBody }),
     async provision() {
       const steps: ProvisionStep[] = [];
       for (const { provisioned } of [records, messages, objects]) for (const part of provisioned) steps.push(...(await part.provision()));
@@ -165,7 +168,7 @@ async function wireParts({ config, log, metrics }: WireOptions, parts: Parts): P
  * Another server sends what it has gathered of its client's body, which may be next to nothing for long: it is watched
  * there. Here only a sender that is gone without a word must be noticed.
  */
-const SILENCE_MS = 3600_000;
+const SILENCE_MS = 24 * 3600_000;
 const PROBE_MS = 15_000;
 
 function openInternalBody(ctx: Context): Readable {

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
+import { parseKey } from '../../core/keys.ts';
 import { WindlassError } from '../../errors.ts';
 import type { ByteRange, Disk } from '../../ports/disk.ts';
 import { isDiskKey } from '../disk/disk-key.ts';
@@ -15,6 +16,8 @@ export interface InternalEndpointParts {
   secret: string;
   /** Epoch ms. */
   clock: () => number;
+  /** How many files it takes at the same time; one more is `busy`. */
+  maxReceiving: number;
   /** Begins to read the body of a request: whoever waits for that with `Expect: 100-continue` is told to send it. */
   openBody: (ctx: Context) => Readable;
 }
@@ -23,7 +26,8 @@ const PATH = /^\/internal\/(spool|direct)\/(.+)$/;
 const RANGE = /^bytes=(\d{1,15})-(\d{1,15})$/;
 
 /** Answers other servers and workers for what lies on this server's disk: HEAD, GET with one range, DELETE, and PUT of direct files. */
-export function internalEndpoint({ node, secret, clock, openBody, ...disks }: InternalEndpointParts): Middleware {
+export function internalEndpoint({ node, secret, clock, openBody, maxReceiving, ...disks }: InternalEndpointParts): Middleware {
+  let receiving = 0;
   return async (ctx) => {
     const { method, path } = ctx;
     if (!isSigned(secret, { node, method, path }, ctx.get('Authorization'), clock()))
@@ -31,9 +35,16 @@ export function internalEndpoint({ node, secret, clock, openBody, ...disks }: In
     const [, area, key] = PATH.exec(path) ?? [];
     if (!key || !isDiskKey(key)) throw noSuchFile();
     if (method === 'PUT' && area === 'direct') {
-      const [expectedSize, authorization] = [expectedSizeOf(ctx), ctx.get('Authorization')];
-      await receiveFile(disks.direct, { key, expectedSize, open: () => openBody(ctx), secret, authorization });
-      ctx.status = 201;
+      if (parseKey(key)?.area !== 'files') throw noSuchFile();
+      if (receiving >= maxReceiving) throw new WindlassError('busy', 'This server receives as many files as it can.', { retryAfter: 1 });
+      receiving += 1;
+      try {
+        const [expectedSize, authorization] = [expectedSizeOf(ctx), ctx.get('Authorization')];
+        await receiveFile(disks.direct, { key, expectedSize, open: () => openBody(ctx), secret, authorization });
+        ctx.status = 201;
+      } finally {
+        receiving -= 1;
+      }
     } else await serve(ctx, area === 'spool' ? disks.spool : disks.direct, key);
   };
 }

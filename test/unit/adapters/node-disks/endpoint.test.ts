@@ -119,6 +119,14 @@ describe('signed requests', () => {
     expect(await rig.direct.stat(key)).toMatchObject({ size: 1 });
   });
 
+  test.each(['files/acme/ab/x', 'notes', 'spool/acme/02/0199f7a0-1c2e-7d3a-8b4c-5d6e7f809102'])(
+    '%s is no direct file that could be written',
+    async (key) => {
+      expect((await ask({ method: 'PUT', path: `/internal/direct/${key}` })).status).toBe(404);
+      expect(await rig.directFiles()).not.toContain(key.split('/').at(-1));
+    },
+  );
+
   test('nobody but the server itself writes to its spool', async () => {
     const key = newKey();
     expect((await ask({ method: 'PUT', path: `/internal/spool/${key}` })).status).toBe(405);

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import Koa, { type Context } from 'koa';
+import Koa, { type Context, type Middleware } from 'koa';
 import { v7 } from 'uuid';
 import { LocalDisk } from '../../../../src/adapters/disk/local-disk.ts';
 import { internalEndpoint } from '../../../../src/adapters/node-disks/endpoint.ts';
@@ -19,6 +19,8 @@ import { TcpProxy } from '../../../support/tcp-proxy.ts';
 
 export const SECRET = 'a secret that all servers have';
 export const NODE = 'api-7';
+/** How many files the server takes at the same time. */
+export const MOST_AT_ONCE = 3;
 export const newKey = (): string => keyOf('files', 'acme', v7());
 
 /** A server's disk behind the real endpoint, with a TCP proxy between it and whoever asks. */
@@ -32,6 +34,7 @@ export class PeerRig {
   readonly url: string;
   readonly root: string;
   readonly #agents: Agents = openAgents();
+  readonly #endpoint: Middleware;
   readonly #end: () => Promise<void>;
 
   private constructor(parts: { root: string; minFreeBytes: number; url: string; proxy: TcpProxy; end: () => Promise<void> }) {
@@ -42,6 +45,15 @@ export class PeerRig {
     this.root = parts.root;
     this.proxy = parts.proxy;
     this.#end = parts.end;
+    this.#endpoint = internalEndpoint({
+      node: NODE,
+      spool: this.spool,
+      direct: this.direct,
+      secret: SECRET,
+      clock: Date.now,
+      maxReceiving: MOST_AT_ONCE,
+      openBody: (ctx: Context): Readable => openBody(ctx, { idleMs: 60_000, minBytesPerSecond: 0 }),
+    });
   }
 
   static async open({ minFreeBytes = 0 } = {}): Promise<PeerRig> {
@@ -102,11 +114,8 @@ export class PeerRig {
   /** The endpoint below an error mapper as small as can be. */
   async #serve(ctx: Context): Promise<void> {
     this.seen.push(ctx.req);
-    const { spool, direct } = this;
-    const open = (asked: Context): Readable => openBody(asked, { idleMs: 60_000, minBytesPerSecond: 0 });
-    const endpoint = internalEndpoint({ node: NODE, spool, direct, secret: SECRET, clock: Date.now, openBody: open });
     try {
-      await endpoint(ctx as Parameters<typeof endpoint>[0], async () => undefined);
+      await this.#endpoint(ctx as Parameters<Middleware>[0], async () => undefined);
     } catch (error) {
       await respondAndDrain(ctx, isWindlassError(error) ? error.status : 500, {}, String(error));
     }

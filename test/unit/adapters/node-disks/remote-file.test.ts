@@ -7,7 +7,7 @@ import type { DiskFile } from '../../../../src/ports/disk.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { bytesOf } from '../../../support/platform.ts';
 import { RandomFile, sha256Of } from '../../../support/random-file.ts';
-import { NODE, newKey, PeerRig, SECRET } from './peer-rig.ts';
+import { MOST_AT_ONCE, NODE, newKey, PeerRig, SECRET } from './peer-rig.ts';
 
 const MIB = 1024 ** 2;
 const file = new RandomFile(12 * MIB + 17, 'remote file');
@@ -108,6 +108,15 @@ describe('a file on the disk of another server', () => {
     await using full = Object.assign(await PeerRig.open({ minFreeBytes: 2 ** 52 }), { [Symbol.asyncDispose]: () => full.close() });
     await expect(full.remote('direct').create(newKey(), 5)).rejects.toMatchObject({ code: 'spool_full', status: 507 });
     expect(await full.directFiles()).toEqual([]);
+  });
+
+  test('is not begun with a server that receives as many as it can, until one of them has ended', async () => {
+    const begun = await Promise.all(Array.from({ length: MOST_AT_ONCE }, () => rig.remote('direct').create(newKey(), null)));
+    await expect(rig.remote('direct').create(newKey(), null)).rejects.toMatchObject(unavailable);
+    await begun[0]?.commit(sha256Of(''));
+    await begun[1]?.discard();
+    for (const one of [await rig.remote('direct').create(newKey(), null), begun[2]]) await one?.commit(sha256Of(''));
+    await eventually(async () => expect(await rig.directFiles()).toHaveLength(3));
   });
 
   test('is not begun with a server that is away, or whose answer does not come', async () => {
