@@ -26,6 +26,7 @@ export function addDrain(program: Command, open: OpenForMoves): void {
       try {
         requireSpread(opened);
         if (undo) return await undone(opened, node);
+        if (!json) process.stderr.write(`${node}: gets no new files as soon as all servers know, in some seconds\n`);
         const line = new CountingLine(process.stderr, () => performance.now());
         const onProgress = (report: Parameters<typeof sentence>[0]): void => line.show(sentence(report, false));
         const report = await drain(opened, node, { signal: untilInterrupted(), onProgress }).finally(() => line.end());
