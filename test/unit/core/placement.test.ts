@@ -172,7 +172,7 @@ describe('whatever the members', () => {
       }),
       { numRuns: 15 },
     );
-  });
+  }, 120_000);
 });
 
 test('without members nobody keeps anything', () => {

@@ -113,4 +113,4 @@ test('wherever a move dies, the record names a whole file, and in the end there 
     // Claiming, reading, creating, writing, committing, switching, removing.
     expect(step).toBeGreaterThan(7);
   }
-});
+}, 120_000);
