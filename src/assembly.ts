@@ -1,5 +1,7 @@
 import { Ledger } from './ledger.ts';
+import { Members } from './members.ts';
 import type { Platform } from './platform.ts';
+import { Rebalancer } from './rebalance/rebalancer.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { Dispatcher } from './relay/dispatcher.ts';
 import { RelayJob } from './relay/relay-job.ts';
@@ -18,7 +20,8 @@ export type Assembly = ReturnType<typeof assemble>;
 export function assemble(platform: Platform) {
   const dispatcher = new Dispatcher(platform);
   const ledger = new Ledger(platform, (upload) => dispatcher.dispatch(upload));
-  const parts = { ...platform, ledger };
+  const members = new Members(platform);
+  const parts = { ...platform, ledger, members };
   const completion = new Completion(parts);
   const resources = new Resources({ ...parts, completion });
   const relayJob = new RelayJob(parts);
@@ -26,6 +29,7 @@ export function assemble(platform: Platform) {
     platform,
     dispatcher,
     ledger,
+    members,
     completion,
     direct: new Direct(parts),
     relay: new Relay(parts),
@@ -33,6 +37,7 @@ export function assemble(platform: Platform) {
     resources,
     deletion: new Deletion(parts),
     redrive: new Redrive(parts),
+    rebalancer: new Rebalancer(parts),
     reconciler: new Reconciler({ ...parts, finishIntent: (resource) => resources.finishIntent(resource) }),
     worker: new Worker({
       ...platform,

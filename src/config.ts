@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import { SHARED_DRIVE } from './core/placement.ts';
 import { CLIENT_SETTINGS, SETTINGS, type Setting } from './settings.ts';
 
 type ValuesOf<Table> = { -readonly [K in keyof Table]: Table[K] extends Setting<infer T> ? T : never };
@@ -83,6 +84,7 @@ function contradictions(config: Config): string[] {
   const problems: string[] = [];
   if ((config.AWS_ACCESS_KEY_ID === undefined) !== (config.AWS_SECRET_ACCESS_KEY === undefined))
     problems.push('AWS_ACCESS_KEY_ID: goes together with AWS_SECRET_ACCESS_KEY; set both or none');
+  problems.push(...placementProblems(config));
   if (config.SPOOL_DIR === config.DIRECT_DIR) problems.push('SPOOL_DIR: must be another folder than DIRECT_DIR');
   return problems;
 }
@@ -101,11 +103,25 @@ function accessProblems({ HOST, TOKENS_FILE }: Config): string[] {
   return [`HOST: ${HOST} can be reached from other machines, so TOKENS_FILE must be set (make a token with \`windlass token\`)`];
 }
 
+function placementProblems({ DIRECT_PLACEMENT, DIRECT_MEMBERS, INTERNAL_SECRET, NODE_NAME }: Config): string[] {
+  const problems: string[] = [];
+  const placed = DIRECT_PLACEMENT === 'rendezvous';
+  if (placed && !INTERNAL_SECRET) problems.push('INTERNAL_SECRET: must be set, so that servers can send each other direct files');
+  if (!placed && DIRECT_MEMBERS) problems.push('DIRECT_MEMBERS: says something only with DIRECT_PLACEMENT=rendezvous');
+  if ([NODE_NAME, ...(DIRECT_MEMBERS ?? []).map(({ name }) => name)].includes(SHARED_DRIVE))
+    problems.push(`NODE_NAME: ${SHARED_DRIVE} is what records call the shared drive; choose another name`);
+  return problems;
+}
+
+/** What is wrong with the settings of a server or worker that is one of several processes. */
 function separationProblems(config: Config, role: 'api' | 'relay'): string[] {
   const problems = (['MONGODB_URI', 'RABBITMQ_URL', 'S3_BUCKET'] as const)
     .filter((name) => config[name] === undefined)
     .map((name) => `${name}: must be set, because \`windlass ${role}\` shares it with other processes (\`windlass all\` needs none)`);
-  if (config.SPOOL_SHARED) return problems;
+  const placed = config.DIRECT_PLACEMENT === 'rendezvous';
+  if (role === 'api' && placed && !config.NODE_URL)
+    problems.push('NODE_URL: must be set, so that servers can send each other direct files');
+  if (config.SPOOL_SHARED || problems.some((line) => line.startsWith('NODE_URL'))) return problems;
   if (!config.INTERNAL_SECRET)
     problems.push('INTERNAL_SECRET: must be set, so that workers may read the spool of servers (or SPOOL_SHARED=true)');
   if (role === 'api' && !config.NODE_URL) problems.push('NODE_URL: must be set, so that workers can read the spool (or SPOOL_SHARED=true)');

@@ -196,7 +196,7 @@ export const ERRORS = {
   node_unavailable: entry(
     503,
     'Server unavailable',
-    'The file is on the disk of another server, which does not answer.',
+    'The file is on the disk of another server, or was on its way there, and that server does not answer.',
     'Repeat the request after `Retry-After` seconds. It keeps failing until that server, or its volume, is back.',
   ),
   queue_unavailable: entry(

@@ -5,11 +5,13 @@ import { addApi, addRelay } from './commands/api.ts';
 import { addAudit } from './commands/audit.ts';
 import { addConfig } from './commands/config.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addDrain } from './commands/drain.ts';
 import { EXIT_CODES_HELP, exitCodeOf, reportOf } from './commands/exit-codes.ts';
 import { addGet } from './commands/get.ts';
 import { addList } from './commands/list.ts';
 import type { OpenPlatform } from './commands/open.ts';
 import { addProvision } from './commands/provision.ts';
+import { addRebalance } from './commands/rebalance.ts';
 import { addReconcile } from './commands/reconcile.ts';
 import { addRedrive } from './commands/redrive.ts';
 import { addRemove } from './commands/rm.ts';
@@ -59,6 +61,7 @@ for (const add of [addUpload, addStatus, addList, addGet, addRemove]) add(progra
 program.commandsGroup('Operation, beside the server and with its settings:');
 for (const add of [addProvision, addDoctor]) add(program, openParts);
 for (const add of [addAudit, addReconcile, addRedrive]) add(program, openPlatform);
+for (const add of [addRebalance, addDrain]) add(program, openPlatform);
 
 // `windlass list | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));

@@ -1,6 +1,7 @@
 import { STATES, STRATEGIES } from './core/upload.ts';
 import { codeOf, ERRORS, isWindlassError } from './errors.ts';
 import { MetricRegistry, type Role } from './metric-registry.ts';
+import { MOVE_OUTCOMES } from './rebalance/mover.ts';
 import { TenantLabel, type TenantLabelOptions } from './tenant-label.ts';
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900];
@@ -33,6 +34,7 @@ export const STORE_OPERATIONS = [
 const STORE_OUTCOMES = ['ok', 'unavailable', 'error', 'aborted'] as const;
 const DEPENDENCIES = ['database', 'broker', 'store'] as const;
 export type Dependency = (typeof DEPENDENCIES)[number];
+const PLACES = ['owner', 'other'] as const;
 const QUEUE_STATES = ['ready', 'delayed', 'dead'] as const;
 
 export interface MetricsOptions {
@@ -109,6 +111,24 @@ function ofUploads(metrics: MetricRegistry, tenant: Record<'tenant', string>) {
       { strategy: STRATEGIES, outcome: OUTCOMES, ...tenant },
     ),
     transitions: metrics.counter('both', 'windlass_upload_transitions_total', 'Changes of state.', { state: STATES }),
+    directPlaced: metrics.counter(
+      'api',
+      'windlass_direct_placed_total',
+      'Direct files by where they were put: with their owner, or with another server because that was away or full.',
+      { at: PLACES },
+    ),
+    rebalanceFiles: metrics.counter(
+      'api',
+      'windlass_rebalance_files_total',
+      'Direct files that were to be moved to another server, by how that ended.',
+      { outcome: MOVE_OUTCOMES },
+    ),
+    rebalanceBytes: metrics.counter('api', 'windlass_rebalance_bytes_total', 'Bytes of direct files that were moved to another server.'),
+    misplacedFiles: metrics.gauge(
+      'api',
+      'windlass_misplaced_files',
+      'Direct files on this server that belong on another, as of the last look.',
+    ),
     acceptedToStored: metrics.histogram(
       'both',
       'windlass_accepted_to_stored_seconds',

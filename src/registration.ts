@@ -17,7 +17,8 @@ export class Registration {
   /** Resolves when the first try is over, whatever came of it: a database that is away is tried again. */
   async start(): Promise<void> {
     const { nodes, config, clock, log } = this.#parts;
-    const registered = await nodes.register({ name: config.NODE_NAME, url: this.#url, seenAt: clock() }).then(
+    const weight = config.DIRECT_PLACEMENT === 'rendezvous' ? config.DIRECT_WEIGHT : null;
+    const registered = await nodes.register({ name: config.NODE_NAME, url: this.#url, seenAt: clock(), weight }).then(
       () => true,
       (error: unknown) => {
         log.warn({ err: error, node: config.NODE_NAME }, 'this server could not register its address; it tries again');

@@ -58,6 +58,45 @@ const list = (item: RegExp, message: string): z.ZodType<string[]> =>
     )
     .refine((items) => items.every((one) => item.test(one)), { message });
 
+const decimal = (min: number, max: number): z.ZodType<number> =>
+  z
+    .string()
+    .regex(/^\d+(?:\.\d+)?$/, 'must be a number such as 1 or 2.5')
+    .transform(Number)
+    .refine((n) => n >= min && n <= max, { message: `must be from ${min} to ${max}` });
+
+const NODE_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/;
+
+const [LEAST_WEIGHT, MOST_WEIGHT] = [0.01, 1000];
+const weight = (): z.ZodType<number> => decimal(LEAST_WEIGHT, MOST_WEIGHT);
+
+/** A server of DIRECT_MEMBERS. */
+export interface ListedMember {
+  name: string;
+  url: string;
+  weight: number;
+}
+
+/** `name=url` with `;weight=` where it is not 1, separated by commas. */
+const members = (): z.ZodType<ListedMember[]> =>
+  z.string().transform((text, context) => {
+    const parts = text.split(',').map((part) => part.trim());
+    const listed = parts.filter(Boolean).map((part) => memberOf(part) ?? part);
+    const wrong = listed.find((member) => typeof member === 'string');
+    const names = listed.map((member) => (typeof member === 'string' ? member : member.name));
+    if (wrong !== undefined)
+      context.addIssue({ code: 'custom', message: `must be name=url or name=url;weight=2, separated by commas; not ${wrong}` });
+    if (new Set(names).size < names.length) context.addIssue({ code: 'custom', message: 'names a server twice' });
+    return listed.filter((member) => typeof member !== 'string');
+  });
+
+function memberOf(text: string): ListedMember | null {
+  const [, name = '', address = '', share = '1'] = /^([^=]+)=([^;\s]+)(?:;weight=([\d.]+))?$/.exec(text) ?? [];
+  const [parsedUrl, parsedWeight] = [url().safeParse(address), weight().safeParse(share)];
+  if (!NODE_NAME.test(name) || !parsedUrl.success || !parsedWeight.success) return null;
+  return { name, url: parsedUrl.data, weight: parsedWeight.data };
+}
+
 const flag = (): z.ZodType<boolean> => z.enum(['true', 'false'], { message: 'must be true or false' }).transform((text) => text === 'true');
 const words = (form: RegExp, message: string): z.ZodType<string> => z.string().regex(form, message);
 const MEDIA_RANGE = /^[a-z0-9!#$&^_.+-]+\/(?:\*|[a-z0-9!#$&^_.+-]+)$/i;
@@ -100,10 +139,7 @@ export const SETTINGS = {
     'info',
   ),
   NODE_NAME: setting(
-    z
-      .string()
-      .regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/, 'must be a host name')
-      .optional(),
+    z.string().regex(NODE_NAME, 'must be a host name').optional(),
     'Name of this server in records. Must stay the same for the same disk. Default: local; with MONGODB_URI the host name.',
   ),
   NODE_URL: setting(
@@ -114,6 +150,23 @@ export const SETTINGS = {
     'Key that signs requests between servers and workers: the same for all of them. Unset, none are made or answered.',
   ),
   SPOOL_SHARED: setting(flag(), 'Whether all servers and workers have the same folder, on a shared drive, as SPOOL_DIR.', 'false'),
+
+  DIRECT_PLACEMENT: setting(
+    z.enum(['local', 'rendezvous', 'shared']),
+    'Where direct files lie. local: on the server that took them. rendezvous: spread over the disks of all servers by their weights. shared: in one folder that all servers mount as DIRECT_DIR.',
+    'local',
+  ),
+  DIRECT_MEMBERS: setting(
+    members().optional(),
+    'The servers that direct files are spread over, the same list for all: name=url or name=url;weight=2, separated by commas. Default: every server that runs with DIRECT_PLACEMENT=rendezvous.',
+  ),
+  DIRECT_WEIGHT: setting(weight(), 'Share of this server in the direct files, in proportion to the others.', '1'),
+  REBALANCE_INTERVAL_SECONDS: setting(
+    whole(0, 86400),
+    'How often a server looks for direct files on its disk that belong on another, and moves them. 0 leaves it to `windlass rebalance`.',
+    '300',
+  ),
+  REBALANCE_BYTES_PER_SECOND: setting(bytes(0), 'How fast one process moves them. 0 sets no limit.', '32MiB'),
 
   MONGODB_URI: foreignSecret(
     /^mongodb(?:\+srv)?:\/\/\S+$/,

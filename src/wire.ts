@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import type { Middleware } from 'koa';
+import type { Readable } from 'node:stream';
+import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { LocalDisk } from './adapters/disk/local-disk.ts';
 import { EmbeddedJobQueue } from './adapters/job-queue/embedded/queue.ts';
@@ -142,8 +143,9 @@ async function wireParts({ config, log, metrics }: WireOptions, parts: Parts): P
   const { endpoint, ...objects } = await parts.objects();
 
   const secret = config.INTERNAL_SECRET;
-  const { NODE_NAME: node, SPOOL_SHARED: spoolIsShared } = config;
-  const disks = new ServersDisks({ node, ...own, spoolIsShared, nodes: records.ports.nodes, secret, clock });
+  const { NODE_NAME: node, SPOOL_SHARED: spoolIsShared, DIRECT_MEMBERS: listed = [] } = config;
+  const directIsShared = config.DIRECT_PLACEMENT === 'shared';
+  const disks = new ServersDisks({ node, ...own, spoolIsShared, directIsShared, listed, nodes: records.ports.nodes, secret, clock });
   const tracing = config.OTEL_EXPORTER_OTLP_ENDPOINT ? await openTracing(config, config.OTEL_EXPORTER_OTLP_ENDPOINT) : NO_TRACING;
   const database = config.MONGODB_URI ? 'mongodb' : 'sqlite';
   const ports = tracedPorts({ ...records.ports, ...messages.ports, ...objects.ports }, tracing, { database });
@@ -151,7 +153,10 @@ async function wireParts({ config, log, metrics }: WireOptions, parts: Parts): P
   return {
     platform,
     storeEndpoint: endpoint,
-    internalEndpoint: secret === undefined ? null : internalEndpoint({ node, ...own, secret, clock }),
+    internalEndpoint:
+      secret === undefined
+        ? null
+        : internalEndpoint({ node, ...own, secret, clock, maxReceiving: config.MAX_UPLOADS_IN_FLIGHT, openBody: openInternalBody }),
     async provision() {
       const steps: ProvisionStep[] = [];
       for (const { provisioned } of [records, messages, objects]) for (const part of provisioned) steps.push(...(await part.provision()));
@@ -170,6 +175,18 @@ async function openTracing(config: Config, endpoint: string): Promise<Tracing> {
   const { OtlpTracing } = await import('./adapters/tracing/otlp.ts');
   const { OTEL_SERVICE_NAME: serviceName, NODE_NAME: instance, OTEL_TRACES_SAMPLER_ARG: ratio } = config;
   return new OtlpTracing({ endpoint, serviceName, instance, ratio, version: VERSION });
+}
+
+/**
+ * Another server sends what it has gathered of its client's body, which may be next to nothing for long: it is watched
+ * there. Here only a sender that is gone without a word must be noticed.
+ */
+const SILENCE_MS = 24 * 3600_000;
+const PROBE_MS = 15_000;
+
+function openInternalBody(ctx: Context): Readable {
+  ctx.req.socket.setKeepAlive(true, PROBE_MS);
+  return openBody(ctx, { idleMs: SILENCE_MS, minBytesPerSecond: 0, clock });
 }
 
 function spoolAt({ INTERNAL_SECRET: secret, NODE_NAME: node }: Config, url: string): NodeDisk | null {

@@ -10,6 +10,7 @@ import { createLogger } from '../logger.ts';
 import { createMetrics, type MetricsOptions } from '../metrics.ts';
 import type { Platform } from '../platform.ts';
 import { Provisioning } from '../provisioning.ts';
+import { leave } from '../rebalance/drain.ts';
 import { Registration } from '../registration.ts';
 import { stopOnSignals } from '../shutdown.ts';
 import { TokenFile } from '../tokens.ts';
@@ -51,6 +52,7 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
   assembly.dispatcher.start();
   if (api) {
     assembly.reconciler.start();
+    assembly.rebalancer.start();
     await api.start();
     await registration.start();
   }
@@ -62,6 +64,7 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
     provisioning.stop();
     await new Promise((resolve) => setTimeout(resolve, config.SHUTDOWN_DELAY_SECONDS * 1000));
     await finish(assembly, roles, api);
+    if (api) await leaveWhenDrained(wired.platform);
     tokens?.close();
     await wired.close();
     ops.close();
@@ -77,14 +80,24 @@ function metricsOptions(config: Config, { api, worker }: Roles): MetricsOptions 
   return { role: api && worker ? 'all' : api ? 'api' : 'relay', tenants };
 }
 
+/** A database that does not answer now is no reason to wait: `windlass drain` can be repeated. */
+async function leaveWhenDrained({ uploads, nodes, config, log }: Platform): Promise<void> {
+  const left = await leave({ uploads, nodes }, config.NODE_NAME).catch(() => false);
+  if (left) log.info({ node: config.NODE_NAME }, 'this server was drained and is no longer known');
+}
+
 /** Lets what is under way come to its end, within SHUTDOWN_GRACE_SECONDS where it could take longer. */
-async function finish({ platform, worker, reconciler, completion, dispatcher }: Assembly, roles: Roles, api: Api | null): Promise<void> {
+async function finish(
+  { platform, worker, reconciler, rebalancer, completion, dispatcher }: Assembly,
+  roles: Roles,
+  api: Api | null,
+): Promise<void> {
   const { SHUTDOWN_GRACE_SECONDS, SHUTDOWN_HANDOVER_SECONDS, SPOOL_SHARED } = platform.config;
   const graceMs = SHUTDOWN_GRACE_SECONDS * 1000;
   // Nobody has to come for a spool that others reach without this server, or that it empties itself.
   const alone = !roles.worker && !SPOOL_SHARED && SHUTDOWN_HANDOVER_SECONDS > 0;
   const handingOver = async (): Promise<unknown> => (alone ? handOver(platform, { ms: SHUTDOWN_HANDOVER_SECONDS * 1000 }) : null);
-  await Promise.all([api?.stop(graceMs, handingOver), worker.stop(graceMs), reconciler.stop()]);
+  await Promise.all([api?.stop(graceMs, handingOver), worker.stop(graceMs), reconciler.stop(), rebalancer.stop()]);
   await completion.drain();
   await dispatcher.stop();
 }

@@ -17,10 +17,27 @@ export function keyOf(area: KeyArea, tenant: string, id: string): string {
   return `${area}/${tenant}/${id.slice(-2)}/${id}`;
 }
 
-/** The inverse of keyOf; null for anything that keyOf did not make. */
+/** Twelve hexadecimal digits that a copy's name ends with. */
+const COPY_MARK = /~[0-9a-f]{12}$/;
+
+/**
+ * A name for a copy of a direct file on another server. No name is ever used twice (`mark`, lower-case hex, is random), so
+ * whoever removes what is left of an old copy cannot hit a new one.
+ */
+export function copyKeyOf(key: string, mark: string): string {
+  const copy = `${key.replace(COPY_MARK, '')}~${mark}`;
+  if (parseKey(copy)?.area !== 'files') throw new RangeError(`not the key of a copy: ${JSON.stringify(copy)}`);
+  return copy;
+}
+
+/** Whether two keys are those of the same file, copied or not. */
+export const isSameFile = (a: string, b: string): boolean => a.replace(COPY_MARK, '') === b.replace(COPY_MARK, '');
+
+/** The inverse of keyOf, and of copyKeyOf; null for anything that they did not make. */
 export function parseKey(key: string): { area: KeyArea; tenant: string; id: string } | null {
-  const [area, tenant, shard, id, ...rest] = key.split('/');
+  const [area, tenant, shard, name = '', ...rest] = key.split('/');
   if (rest.length > 0 || (area !== 'files' && area !== 'staging' && area !== 'spool')) return null;
+  const id = area === 'files' ? name.replace(COPY_MARK, '') : name;
   if (!tenant || !isTenant(tenant) || !id || !isUploadId(id) || shard !== id.slice(-2)) return null;
   return { area, tenant, id };
 }

@@ -39,6 +39,12 @@ export interface Location {
   node: string | null;
 }
 
+/** A copy of the bytes that is being made on another server: theirs as soon as the record says so, and until then nobody's but its. */
+export interface Move {
+  node: string;
+  key: string;
+}
+
 /** Accepted bytes that wait for the relay: on which server's spool and under which key. */
 interface Spooled {
   node: string;
@@ -116,13 +122,15 @@ export interface UploadSnapshot {
   spool: Spooled | null;
   staging: Staging | null;
   lease: Lease | null;
+  /** Absent or null while nothing is moved. */
+  move?: Move | null;
   /** SHA-256 of the request that made it, when that carried an Idempotency-Key. */
   fingerprint: string | null;
   trace: Trace;
 }
 
 /** What others may be told of an upload: all but how the platform works on it. */
-export type UploadView = Omit<UploadSnapshot, 'resourceRevision' | 'spool' | 'staging' | 'lease' | 'fingerprint' | 'trace'>;
+export type UploadView = Omit<UploadSnapshot, 'resourceRevision' | 'spool' | 'staging' | 'lease' | 'move' | 'fingerprint' | 'trace'>;
 
 export function viewOf(upload: UploadSnapshot): UploadView {
   const { id, tenant, strategy, state, version, filename, contentType, size, sha256, location, resource, metadata } = upload;
@@ -151,6 +159,7 @@ export type UploadFields = Partial<
     | 'spool'
     | 'staging'
     | 'lease'
+    | 'move'
   >
 >;
 

@@ -20,8 +20,11 @@ export interface DiskFile {
   readonly size: number;
   /** Appends. The chunks may be reused by the caller only after the promise has settled. Throws `spool_full` on ENOSPC or EDQUOT. */
   write(chunks: readonly Uint8Array[]): Promise<void>;
-  /** Flushes file and folder to the disk (fsync) and gives the file its name in one atomic step. */
-  commit(): Promise<void>;
+  /**
+   * Flushes file and folder to the disk (fsync) and gives the file its name in one atomic step. `sha256` (lower-case hex)
+   * is what was written: on the disk of another server the bytes that arrived are held against it, and without it refused.
+   */
+  commit(sha256?: string): Promise<void>;
   /** Removes what was written. Safe after `commit` (then it does nothing) and more than once. */
   discard(): Promise<void>;
 }

@@ -1,7 +1,8 @@
 import type { Disk } from './disk.ts';
 
-/** What can be done with the files on any server's disk; only the server itself can write there. */
+/** What can be done with the files on any server's disk. New files are only ever put among the direct ones. */
 export type NodeDisk = Pick<Disk, 'stat' | 'read' | 'remove'>;
+export type WritableNodeDisk = NodeDisk & Pick<Disk, 'create'>;
 
 /**
  * The disks of all servers, by the names that records give (`location.node`, `spool.node`). Failure contract as for Disk;
@@ -10,5 +11,5 @@ export type NodeDisk = Pick<Disk, 'stat' | 'read' | 'remove'>;
  */
 export interface NodeDisks {
   spoolOf(node: string): NodeDisk;
-  directOf(node: string): NodeDisk;
+  directOf(node: string): WritableNodeDisk;
 }

@@ -21,6 +21,8 @@ export interface UploadScan {
   expiresBefore?: number;
   /** No lease, or one that ended strictly earlier. */
   leaseEndedBefore?: number;
+  /** On which server's disk the bytes are, by `location.node`. */
+  node?: string;
   /** Ids strictly greater than this one. */
   after?: string;
   limit: number;

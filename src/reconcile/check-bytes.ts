@@ -25,7 +25,9 @@ async function check(context: TaskContext, upload: Upload): Promise<void> {
   const size = await storedSize(parts, upload);
   if (size === undefined || size === upload.size) return;
   // It may have been deleted since its record was read.
-  if ((await parts.uploads.find(upload.id))?.state !== 'stored') return;
+  const current = await parts.uploads.find(upload.id);
+  // Nor is it there any more if it was moved: it is looked at again next time.
+  if (current?.state !== 'stored' || current.location?.key !== upload.location?.key) return;
   context.found('missing_bytes');
   const { id: uploadId, tenant, location } = upload;
   parts.log.error({ uploadId, tenant, location, expected: upload.size, actual: size }, 'the bytes of a stored upload are not there');

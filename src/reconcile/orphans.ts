@@ -60,8 +60,14 @@ async function* olderThan(found: AsyncIterable<Found>, before: number): AsyncGen
   for await (const one of found) if (one.at < before) yield one;
 }
 
-async function* filesOn(disk: Disk, owned: (upload: Upload) => boolean): AsyncGenerator<Found> {
-  for await (const { key, modifiedAt } of disk.list('')) yield { key, at: modifiedAt, owned, remove: () => disk.remove(key) };
+async function* filesOn(disk: Disk, owns: (upload: Upload, key: string) => boolean): AsyncGenerator<Found> {
+  for await (const { key, modifiedAt } of disk.list(''))
+    yield { key, at: modifiedAt, owned: (upload) => owns(upload, key), remove: () => removeUnchanged(disk, key, modifiedAt) };
+}
+
+/** A request that is repeated may have put its file there again since the listing. */
+async function removeUnchanged(disk: Disk, key: string, modifiedAt: number): Promise<void> {
+  if ((await disk.stat(key))?.modifiedAt === modifiedAt) await disk.remove(key);
 }
 
 async function* objectsIn(store: Ports['store'], prefix: string, owned: (upload: Upload) => boolean): AsyncGenerator<Found> {

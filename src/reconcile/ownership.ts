@@ -8,7 +8,12 @@ import type { Upload } from '../core/upload.ts';
 /** A spooled file is needed until its upload is stored, and kept for another try when it failed. */
 export const ownsSpooled = (upload: Upload): boolean => ['queued', 'relaying', 'failed'].includes(upload.state);
 
-export const ownsDirect = (upload: Upload): boolean => upload.state === 'stored' && upload.strategy === 'direct';
+/**
+ * The file that the record names, and a copy that is being made of it. A file of another name is what a move has left
+ * behind. On which server it lies is not asked: a disk may have got another name, or be mounted twice.
+ */
+export const ownsDirect = ({ state, strategy, location, move }: Upload, key: string): boolean =>
+  state === 'stored' && strategy === 'direct' && (location?.key === key || move?.key === key);
 
 /** A failed relay may be tried again and then finds its object; a failed completion is never repeated. */
 export function ownsObject({ state, strategy }: Upload): boolean {

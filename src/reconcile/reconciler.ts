@@ -64,10 +64,11 @@ const SHARED_TASKS: readonly [name: string, task: Task][] = [
   ['abort multipart uploads', removeOrphans('multipart')],
 ];
 
+const REMOVE_DIRECT: [name: string, task: Task] = ['remove direct files', removeOrphans('direct')];
+
 const DISK_TASKS: readonly [name: string, task: Task][] = [
   ['remove unfinished files', sweepUnfinished],
   ['remove spooled files', removeOrphans('spool')],
-  ['remove direct files', removeOrphans('direct')],
 ];
 
 /**
@@ -136,11 +137,20 @@ export class Reconciler {
     const terms = { dryRun, everything, now };
     report.shared = !disksOnly && (await this.#underLease(SHARED_LEASE, (signal) => this.#runShared(terms, report, signal)));
     const ownLease = `${SHARED_LEASE} of ${this.#parts.config.NODE_NAME}`;
-    const own = await this.#underLease(ownLease, (signal) => this.#runTasks(DISK_TASKS, terms, report, signal));
+    const own = await this.#underLease(ownLease, (signal) => this.#runTasks(this.#diskTasks(), terms, report, signal));
     if (!report.shared && !own) return null;
     const { found, removed, foreign } = report;
     this.#parts.log.info({ found: nonZero(found), removed: nonZero(removed), foreign: foreign.length, disksOnly, dryRun }, 'reconciled');
     return report;
+  }
+
+  /** A drive that all servers mount is looked through by one of them. */
+  #diskTasks(): readonly [name: string, task: Task][] {
+    return this.#driveIsShared() ? DISK_TASKS : [...DISK_TASKS, REMOVE_DIRECT];
+  }
+
+  #driveIsShared(): boolean {
+    return this.#parts.config.DIRECT_PLACEMENT === 'shared';
   }
 
   /** False when somebody else has the lease. */
@@ -172,7 +182,8 @@ export class Reconciler {
       const checkedUpTo = await checkBytes(context);
       if (!everything) this.#checkedUpTo = checkedUpTo;
     };
-    await this.#runTasks([...SHARED_TASKS, ['check stored bytes', check]], terms, report, signal, portion);
+    const drive = this.#driveIsShared() ? [REMOVE_DIRECT] : [];
+    await this.#runTasks([...SHARED_TASKS, ...drive, ['check stored bytes', check]], terms, report, signal, portion);
   }
 
   async #runTasks(

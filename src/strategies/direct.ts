@@ -1,26 +1,72 @@
 import { keyOf } from '../core/keys.ts';
+import { SHARED_DRIVE } from '../core/placement.ts';
 import type { Upload } from '../core/upload.ts';
+import { codeOf, WindlassError } from '../errors.ts';
+import type { Members } from '../members.ts';
+import type { Platform } from '../platform.ts';
 import type { Disk, DiskFile } from '../ports/disk.ts';
 import { type Acceptance, type AcceptanceParts, acceptFile, type ReceivedFile } from './received-file.ts';
 
-/** Strategy 1: the file stays on this server's disk, and is stored as soon as it is accepted. */
+export type DirectParts = AcceptanceParts & Pick<Platform, 'direct' | 'disks' | 'metrics'> & { members: Members };
+
+/** How many servers are asked to take a file before the client is sent away. */
+const MOST_ASKED = 5;
+
+/** Strategy 1: the file stays on a server's disk, and is stored as soon as it is accepted. DIRECT_PLACEMENT says on whose. */
 export class Direct {
   readonly strategy = 'direct';
-  readonly #deps: AcceptanceParts & { direct: Disk };
+  readonly #deps: DirectParts;
+  /** Which server's disk each open file lies on. */
+  readonly #nodes = new WeakMap<DiskFile, string>();
 
-  constructor(deps: AcceptanceParts & { direct: Disk }) {
+  constructor(deps: DirectParts) {
     this.#deps = deps;
   }
 
-  /** A file to receive the bytes into. Throws `spool_full`. */
-  open(tenant: string, id: string, expectedSize: number | null): Promise<DiskFile> {
-    return this.#deps.direct.create(keyOf('files', tenant, id), expectedSize);
+  /** A file to receive the bytes into. Throws `spool_full`, and `node_unavailable` when it belongs elsewhere and nobody answers there. */
+  async open(tenant: string, id: string, expectedSize: number | null): Promise<DiskFile> {
+    const { config } = this.#deps;
+    const key = keyOf('files', tenant, id);
+    if (config.DIRECT_PLACEMENT === 'rendezvous') return this.#openAtOwner(id, key, expectedSize);
+    return this.#openAt(config.DIRECT_PLACEMENT === 'shared' ? SHARED_DRIVE : config.NODE_NAME, key, expectedSize);
   }
 
-  /** Throws `repository_unavailable`. */
+  /** Throws `repository_unavailable`, and `node_unavailable` when the server that has the bytes is lost. */
   accept(received: ReceivedFile, acceptance: Acceptance): Promise<Upload> {
-    const { direct, config } = this.#deps;
-    const location = { store: 'disk', bucket: null, key: received.file.key, node: config.NODE_NAME } as const;
-    return acceptFile(this.#deps, direct, received, acceptance, { strategy: 'direct', location });
+    const node = this.#nodes.get(received.file);
+    if (node === undefined) throw new Error('the file was not opened here');
+    const location = { store: 'disk', bucket: null, key: received.file.key, node } as const;
+    return acceptFile(this.#deps, this.#diskOf(node), received, acceptance, { strategy: 'direct', location });
+  }
+
+  /** With the owner, or, while that is away or full, with the next in rank: the file comes home when it can. */
+  async #openAtOwner(id: string, key: string, expectedSize: number | null): Promise<DiskFile> {
+    const { members, metrics } = this.#deps;
+    const candidates = (await members.candidates(id)).slice(0, MOST_ASKED);
+    const owner = (await members.placement()).ownerOf(id);
+    let refusal: unknown = new WindlassError('node_unavailable', 'No server takes direct files right now.', { retryAfter: 30 });
+    for (const node of candidates)
+      try {
+        const file = await this.#openAt(node, key, expectedSize);
+        metrics.directPlaced.inc({ at: node === owner ? 'owner' : 'other' });
+        return file;
+      } catch (error) {
+        const code = codeOf(error);
+        if (code !== 'node_unavailable' && code !== 'spool_full') throw error;
+        if (code === 'node_unavailable') members.noteAway(node);
+        refusal = error;
+      }
+    throw refusal;
+  }
+
+  async #openAt(node: string, key: string, expectedSize: number | null): Promise<DiskFile> {
+    const file = await this.#diskOf(node).create(key, expectedSize);
+    this.#nodes.set(file, node);
+    return file;
+  }
+
+  #diskOf(node: string): Pick<Disk, 'create' | 'remove'> {
+    const { direct, disks, config } = this.#deps;
+    return node === config.NODE_NAME || node === SHARED_DRIVE ? direct : disks.directOf(node);
   }
 }

@@ -37,7 +37,7 @@ export type AcceptanceParts = Pick<Platform, 'resources' | 'config' | 'clock' | 
  */
 export async function acceptFile(
   { resources, ledger, clock, log }: AcceptanceParts,
-  disk: Disk,
+  disk: Pick<Disk, 'remove'>,
   { file, ...received }: ReceivedFile,
   { tenant, id, trace, fingerprint, signal }: Acceptance,
   place: Pick<NewUpload, 'strategy' | 'location' | 'spool'>,
@@ -47,7 +47,7 @@ export async function acceptFile(
     const { resource } = received;
     if (resource) resourceRevision = (await resources.touch({ tenant, ...resource }, clock())).revision;
     signal.throwIfAborted();
-    await file.commit();
+    await file.commit(received.sha256);
   } catch (error) {
     await file.discard();
     throw error;

@@ -1,10 +1,11 @@
-import { isUploadId, parseKey } from '../core/keys.ts';
+import { isSameFile, isUploadId, parseKey } from '../core/keys.ts';
 import type { ResourceRef, Upload } from '../core/upload.ts';
 import { type FieldError, isWindlassError, WindlassError } from '../errors.ts';
 import type { Platform } from '../platform.ts';
 import type { Completion } from './completion.ts';
 import { sameResource } from './conclusion.ts';
 import { noSuchUpload } from './find-upload.ts';
+import { followMoves } from './follow-moves.ts';
 
 /** How a client names an upload: by its id, its object's key, or the address of its content. Exactly one of the three. */
 export interface UploadReference {
@@ -77,10 +78,10 @@ export class References {
     return this.#parts.completion.complete(upload, sameResource(upload.resource, resource) ? { resource: null } : {});
   }
 
-  async #missingBytes({ location, size }: Upload): Promise<WindlassError | null> {
-    const { store, disks } = this.#parts;
-    const there =
-      location && (await (location.node === null ? store.head(location.key) : disks.directOf(location.node).stat(location.key)));
+  async #missingBytes(upload: Upload): Promise<WindlassError | null> {
+    const { store, disks, uploads } = this.#parts;
+    const { size } = upload;
+    const there = await followMoves(uploads, upload, ({ key, node }) => (node === null ? store.head(key) : disks.directOf(node).stat(key)));
     if (!there) return notStored('The store no longer has the bytes.');
     if (there.size === size) return null;
     return new WindlassError('size_mismatch', `The store has ${there.size} bytes; ${size} were recorded.`);
@@ -95,8 +96,8 @@ function idOf({ id, key, url }: UploadReference): string | null {
   return inPath && isUploadId(inPath) ? inPath : null;
 }
 
-/** A key has to be one that the upload really has: its object's, or the one that its links write to. */
+/** A key has to be one that the upload has or had: its object's (a file that was moved has got a new one), or the one that its links write to. */
 const names = ({ key }: UploadReference, { location, staging }: Upload): boolean =>
-  key === undefined || key === location?.key || key === staging?.key;
+  key === undefined || (location !== null && isSameFile(key, location.key)) || key === staging?.key;
 
 const notStored = (detail: string): WindlassError => new WindlassError('not_stored', detail);

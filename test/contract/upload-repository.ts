@@ -297,6 +297,24 @@ export function describeUploadRepository(name: string, open: () => Promise<Opene
     });
 
     describe('the scan', () => {
+      test('finds what lies on one server, page by page, and follows what moves', async () => {
+        const location = (node: string | null, key = 'files/acme/ab/x') => ({ store: 'disk' as const, bucket: null, key, node });
+        const [first, second] = await insertedMany(2, { strategy: 'direct', location: location('api-0') });
+        const elsewhere = await inserted({ strategy: 'direct', location: location('api-00') });
+        await inserted({ strategy: 'direct', location: location(null) });
+        await inserted({ location: null });
+        const on = async (node: string, more = {}) => ids(await repository.scan({ states: ['stored'], node, limit: 10, ...more }));
+        expect(await on('api-0')).toEqual(ids([first as Upload, second as Upload]));
+        expect(await on('api-0', { limit: 1 })).toEqual([first?.id]);
+        expect(await on('api-0', { after: first?.id })).toEqual([second?.id]);
+        expect(await on('api')).toEqual([]);
+        await applied(amend(first as Upload, { location: location('api-00', 'files/acme/ab/y') }, at(2_000)));
+        await applied(transition(second as Upload, 'deleted', {}, at(2_000)));
+        expect(await on('api-0')).toEqual([]);
+        expect(await on('api-00')).toEqual(ids([first as Upload, elsewhere]));
+        expect(ids(await repository.scan({ node: 'api-0', limit: 10 }))).toEqual([second?.id]);
+      });
+
       test('goes through the records of all tenants by ascending id', async () => {
         const uploads = [...(await insertedMany(3)), ...(await insertedMany(3, { tenant: 'other' }))];
         expect(await repository.scan({ limit: 4 })).toEqual(uploads.slice(0, 4));

@@ -7,6 +7,7 @@ import { routerOf } from '../../src/http/router.ts';
 import { contentRoutes } from '../../src/http/routes/content.ts';
 import { receiveRoutes } from '../../src/http/routes/receive.ts';
 import { createHttpServer, listen } from '../../src/http/server.ts';
+import { Members } from '../../src/members.ts';
 import type { Platform } from '../../src/platform.ts';
 import { Direct } from '../../src/strategies/direct.ts';
 import { Relay } from '../../src/strategies/relay.ts';
@@ -26,7 +27,7 @@ export async function startUploadServer(
 ): Promise<UploadServer> {
   const test = await openTestPlatform(environment);
   const platform: Platform = { ...test.platform, ...replace(test.platform) };
-  const parts = { ...platform, ledger: test.ledger };
+  const parts = { ...platform, ledger: test.ledger, members: new Members(platform) };
   const publicUrl = 'http://localhost:8080';
   const routes = [
     ...receiveRoutes({ ...platform, direct: new Direct(parts), relay: new Relay(parts), publicUrl }),

@@ -1,7 +1,7 @@
 import { WindlassError } from '../../errors.ts';
 import type { Disk } from '../../ports/disk.ts';
-import type { NodeDisk, NodeDisks } from '../../ports/node-disks.ts';
-import type { NodeRepository } from '../../ports/node-repository.ts';
+import type { NodeDisk, NodeDisks, WritableNodeDisk } from '../../ports/node-disks.ts';
+import type { NodeEntry, NodeRepository } from '../../ports/node-repository.ts';
 import { type Agents, closeAgents, openAgents } from './peer.ts';
 import { RemoteDisk } from './remote-disk.ts';
 
@@ -12,7 +12,11 @@ export interface ServersDisksParts {
   /** Whether all servers and workers have the same folder as their spool. */
   spoolIsShared: boolean;
   direct: Disk;
-  nodes: NodeRepository;
+  /** Whether all servers have the same folder for direct files. */
+  directIsShared: boolean;
+  /** Servers whose addresses are given. */
+  listed: readonly Pick<NodeEntry, 'name' | 'url'>[];
+  nodes: Pick<NodeRepository, 'find'>;
   /** Undefined where there is only this server. */
   secret: string | undefined;
   /** Epoch ms. */
@@ -37,15 +41,16 @@ export class ServersDisks implements NodeDisks {
     return node === own || spoolIsShared ? spool : this.#remote(node, 'spool');
   }
 
-  directOf(node: string): NodeDisk {
-    return node === this.#parts.node ? this.#parts.direct : this.#remote(node, 'direct');
+  directOf(node: string): WritableNodeDisk {
+    const { node: own, direct, directIsShared } = this.#parts;
+    return node === own || directIsShared ? direct : this.#remote(node, 'direct');
   }
 
   close(): void {
     closeAgents(this.#agents);
   }
 
-  #remote(node: string, area: 'spool' | 'direct'): NodeDisk {
+  #remote(node: string, area: 'spool' | 'direct'): WritableNodeDisk {
     const { secret, clock } = this.#parts;
     if (secret === undefined) return new AbsentDisk(node);
     return new RemoteDisk({ node, area, secret, clock, agents: this.#agents, address: () => this.#addressOf(node) });
@@ -55,7 +60,8 @@ export class ServersDisks implements NodeDisks {
     const { nodes, clock } = this.#parts;
     const known = this.#addresses.get(node);
     if (known && known.until > clock()) return known.url;
-    const entry = await nodes.find(node);
+    const listed = this.#parts.listed.find(({ name }) => name === node);
+    const entry = listed ?? (await nodes.find(node));
     if (!entry) throw unknownNode(node);
     this.#addresses.set(node, { url: entry.url, until: clock() + ADDRESS_MS });
     return entry.url;
@@ -63,11 +69,15 @@ export class ServersDisks implements NodeDisks {
 }
 
 /** The disk of a server that cannot be asked. */
-class AbsentDisk implements NodeDisk {
+class AbsentDisk implements WritableNodeDisk {
   readonly #node: string;
 
   constructor(node: string) {
     this.#node = node;
+  }
+
+  async create(): Promise<never> {
+    throw unknownNode(this.#node);
   }
 
   async stat(): Promise<never> {

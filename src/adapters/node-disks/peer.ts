@@ -1,4 +1,4 @@
-import { Agent as HttpAgent, type IncomingMessage, request as requestByHttp } from 'node:http';
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request as requestByHttp } from 'node:http';
 import { Agent as HttpsAgent, request as requestByHttps } from 'node:https';
 import { codeOf, WindlassError } from '../../errors.ts';
 import { signRequest } from './signature.ts';
@@ -53,12 +53,60 @@ export async function ask(peer: Peer, method: string, path: string, headers: Rec
   }
 }
 
+/** A request whose body is asked for, or the answer of a server that does not want it. */
+interface Begun {
+  request: ClientRequest;
+  authorization: string;
+  answer: IncomingMessage | null;
+}
+
+/** Begins a signed PUT; its body is still to be sent. Throws `node_unavailable` when the server does not answer. */
+export async function begin(peer: Peer, path: string, headers: Record<string, string>): Promise<Begun> {
+  const url = new URL(`${await peer.address()}${path}`);
+  const authorization = signRequest(peer.secret, { node: peer.node, method: 'PUT', path }, peer.clock());
+  try {
+    return { authorization, ...(await beginOnce(peer, url, { ...headers, Authorization: authorization })) };
+  } catch (error) {
+    throw unavailable(peer, error);
+  }
+}
+
+function beginOnce(peer: Peer, url: URL, headers: Record<string, string>): Promise<Omit<Begun, 'authorization'>> {
+  const patience = patienceOf(peer);
+  return new Promise((resolve, reject) => {
+    const request = open(peer, 'PUT', url, headers);
+    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${patience} ms`)), patience);
+    const settled = (answer: IncomingMessage | null): void => {
+      clearTimeout(timer);
+      request.off('continue', asked).off('response', settled).off('error', failed);
+      // Whoever takes the request over listens for its errors; until then none must go unheard.
+      request.on('error', () => undefined);
+      resolve({ request, answer });
+    };
+    const asked = (): void => settled(null);
+    const failed = (error: Error): void => {
+      clearTimeout(timer);
+      if (wasStale(request, error)) beginOnce(peer, url, headers).then(resolve, reject);
+      else reject(error);
+    };
+    request.on('continue', asked).on('response', settled).on('error', failed);
+    request.flushHeaders();
+  });
+}
+
+function open({ agents }: Peer, method: string, url: URL, headers: Record<string, string>): ClientRequest {
+  const secure = url.protocol === 'https:';
+  const options = { method, headers, agent: secure ? agents.https : agents.http };
+  return secure ? requestByHttps(url, options) : requestByHttp(url, options);
+}
+
+/** A connection that was kept, but not by the other side: the request was not read. */
+const wasStale = (request: ClientRequest, error: Error): boolean => request.reusedSocket && codeOf(error) === 'ECONNRESET';
+
 function send(peer: Peer, method: string, url: URL, headers: Record<string, string>): Promise<IncomingMessage> {
   const patience = patienceOf(peer);
   return new Promise((resolve, reject) => {
-    const secure = url.protocol === 'https:';
-    const options = { method, headers, agent: secure ? peer.agents.https : peer.agents.http };
-    const sending = secure ? requestByHttps(url, options) : requestByHttp(url, options);
+    const sending = open(peer, method, url, headers);
     const timer = setTimeout(() => sending.destroy(new Error(`no answer within ${patience} ms`)), patience);
     sending.on('response', (answer) => {
       clearTimeout(timer);
@@ -66,8 +114,7 @@ function send(peer: Peer, method: string, url: URL, headers: Record<string, stri
     });
     sending.on('error', (error) => {
       clearTimeout(timer);
-      // A connection that was kept, but not by the other side: the request was not read.
-      if (sending.reusedSocket && codeOf(error) === 'ECONNRESET') send(peer, method, url, headers).then(resolve, reject);
+      if (wasStale(sending, error)) send(peer, method, url, headers).then(resolve, reject);
       else reject(error);
     });
     sending.end();

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { ByteRange, DiskEntry } from '../../ports/disk.ts';
-import type { NodeDisk } from '../../ports/node-disks.ts';
+import type { WritableNodeDisk } from '../../ports/node-disks.ts';
 import { isDiskKey } from '../disk/disk-key.ts';
 import { ask, type Peer, refused } from './peer.ts';
+import { RemoteFile } from './remote-file.ts';
 import { Transfer } from './transfer.ts';
 
 export interface RemoteDiskParts extends Peer {
@@ -11,7 +12,7 @@ export interface RemoteDiskParts extends Peer {
 }
 
 /** The disk of another server, over signed requests. */
-export class RemoteDisk implements NodeDisk {
+export class RemoteDisk implements WritableNodeDisk {
   readonly #peer: Peer;
   readonly #area: 'spool' | 'direct';
 
@@ -36,6 +37,10 @@ export class RemoteDisk implements NodeDisk {
     first.resume();
     // The range begins behind the end of the file.
     return first.statusCode === 416 ? Readable.from([], { objectMode: false }) : null;
+  }
+
+  create(key: string, expectedSize: number | null): Promise<RemoteFile> {
+    return RemoteFile.open({ peer: this.#peer, key, path: this.#pathOf(key), expectedSize });
   }
 
   async remove(key: string): Promise<boolean> {

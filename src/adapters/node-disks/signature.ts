@@ -25,6 +25,14 @@ export function isSigned(secret: string, request: InternalRequest, header: strin
   return expected.length === given.length && timingSafeEqual(expected, given) && Math.abs(now - Number(time)) <= TOLERANCE_MS;
 }
 
+export const SEAL_BYTES = 32;
+
+/** What the body of a signed request ends with: its bytes have this SHA-256 (hex), and who signed the request says so. */
+export const sealOf = (secret: string, authorization: string, sha256: string): Buffer =>
+  createHmac('sha256', secret)
+    .update(JSON.stringify([authorization, sha256]))
+    .digest();
+
 const mac = (secret: string, { node, method, path }: InternalRequest, time: string): string =>
   createHmac('sha256', secret)
     .update(JSON.stringify([node, method, path, time]))

@@ -80,12 +80,20 @@ const TABLES = `
 
 const NODES = 'CREATE TABLE nodes (name TEXT PRIMARY KEY NOT NULL, url TEXT NOT NULL, seen_at INTEGER NOT NULL) WITHOUT ROWID';
 
+/** A record's place is read from its document when it is asked for: a stored column cannot be added to a table. */
+const PLACES = `
+  ALTER TABLE nodes ADD COLUMN weight REAL;
+  ALTER TABLE nodes ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE uploads ADD COLUMN node TEXT AS (doc ->> '$.location.node') VIRTUAL;
+  CREATE INDEX uploads_by_node ON uploads (node, state, id) WHERE node IS NOT NULL;
+`;
+
 /**
  * Step N brings a database from `user_version` N to N + 1; steps are only ever added at the end. A step must leave the
  * release before it working (new columns, tables and indexes, nothing renamed or dropped), for an upgrade can be taken
  * back: that is why a database from a newer release is not refused here.
  */
-const MIGRATIONS: readonly string[] = [TABLES, NODES];
+const MIGRATIONS: readonly string[] = [TABLES, NODES, PLACES];
 
 /** Brings the database up to date. Safe to repeat and to run in several processes at once. */
 export function migrate(connection: Connection): void {

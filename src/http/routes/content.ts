@@ -8,6 +8,7 @@ import { WindlassError } from '../../errors.ts';
 import type { Platform } from '../../platform.ts';
 import type { ByteRange } from '../../ports/disk.ts';
 import { findUpload } from '../../strategies/find-upload.ts';
+import { followMoves } from '../../strategies/follow-moves.ts';
 import { digestField } from '../digest-fields.ts';
 import { evaluatePreconditions, ifRangeHolds, parseRange, type Validator } from '../ranges.ts';
 import { type Reply, type Route, route } from '../route.ts';
@@ -157,10 +158,11 @@ class ContentAnswer {
   }
 
   async #open(range: ByteRange | null): Promise<Readable> {
-    const { disks, store } = this.#platform;
-    const { key, node } = this.#upload.location;
-    const from = node === null ? store : disks.directOf(node);
-    const bytes = await (range ? from.read(key, range) : from.read(key));
+    const { disks, store, uploads } = this.#platform;
+    const bytes = await followMoves(uploads, this.#upload, ({ key, node }) => {
+      const from = node === null ? store : disks.directOf(node);
+      return range ? from.read(key, range) : from.read(key);
+    });
     if (!bytes) throw this.#lost('there are no bytes under its key');
     return bytes;
   }

@@ -76,6 +76,7 @@ const directRoute = (parts: ReceiveRouteParts, reception: Reception): Route =>
   route({
     ...common,
     path: '/v1/uploads/direct',
+    errors: [...ERRORS, 'node_unavailable'],
     operationId: 'uploadDirect',
     summary: 'Upload a file to this server',
     responses: { 201: { description: 'The upload, stored.', schema: uploadSchema, headers: { Location: 'Address of the upload.' } } },

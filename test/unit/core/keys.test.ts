@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { isTenant, isUploadId, type KeyArea, keyOf, parseKey } from '../../../src/core/keys.ts';
+import { copyKeyOf, isSameFile, isTenant, isUploadId, type KeyArea, keyOf, parseKey } from '../../../src/core/keys.ts';
 
 const area = fc.constantFrom<KeyArea[]>('files', 'staging', 'spool');
 const tenant = fc.stringMatching(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
 const uploadId = fc.uuid({ version: 7 });
+const ID = '0199f7a0-1c2e-7d3a-8b4c-5d6e7f809102';
 const validKey = fc.tuple(area, tenant, uploadId).map(([a, t, id]) => keyOf(a, t, id));
 
 /** Pieces that break out of folders, patterns or addresses, mixed with well-formed ones. */
@@ -103,5 +104,31 @@ describe('keys', () => {
     ['files/acme/99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99\n'],
   ])('%j is no key', (text) => {
     expect(parseKey(text)).toBeNull();
+  });
+});
+
+describe('the name of a copy', () => {
+  const mark = fc.stringMatching(/^[0-9a-f]{12}$/);
+  const file = fc.tuple(tenant, uploadId).map(([t, id]) => keyOf('files', t, id));
+
+  test('belongs to the same upload, and a copy of a copy does too', () => {
+    fc.assert(
+      fc.property(file, mark, mark, (key, first, second) => {
+        const copy = copyKeyOf(key, first);
+        expect(copy).not.toBe(key);
+        expect(parseKey(copy)).toEqual(parseKey(key));
+        expect(copyKeyOf(copy, second)).toBe(copyKeyOf(key, second));
+        expect(isSameFile(copy, key) && isSameFile(copy, copyKeyOf(key, second))).toBe(true);
+      }),
+    );
+  });
+
+  test('is that of a direct file, and its mark is well-formed', () => {
+    const [key, spooled] = [keyOf('files', 'acme', ID), keyOf('spool', 'acme', ID)];
+    for (const wrong of ['', '0', '00000000000g', '0000000000000', '../0000000000', 'ABCDEF012345'])
+      expect(() => copyKeyOf(key, wrong)).toThrow(RangeError);
+    expect(() => copyKeyOf(spooled, '0123456789ab')).toThrow(RangeError);
+    for (const strange of [`${spooled}~0123456789ab`, `${key}~`, `${key}~0123456789ab~0123456789ab`, `${key}.0123456789ab`])
+      expect(parseKey(strange)).toBeNull();
   });
 });

@@ -28,7 +28,9 @@ function relayWith(changes: { store?: Partial<ObjectStore>; clock?: () => number
     get: (target, name) => Reflect.get(changes.store ?? {}, name) ?? Reflect.get(target, name),
   });
   const { node } = changes;
-  const disks = node ? new ServersDisks({ ...platform, node, spoolIsShared: false, secret: undefined }) : platform.disks;
+  const disks = node
+    ? new ServersDisks({ ...platform, node, spoolIsShared: false, directIsShared: false, listed: [], secret: undefined })
+    : platform.disks;
   return new RelayJob({ ...platform, disks, clock: changes.clock ?? platform.clock, store, ledger });
 }
 const run = (relay: RelayJob, upload: Upload, signal = new AbortController().signal) => relay.run(jobOf(upload), { signal });

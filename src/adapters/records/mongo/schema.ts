@@ -25,11 +25,13 @@ interface LeaseDocument {
   until: number;
 }
 
-interface NodeDocument {
+export interface NodeDocument {
   /** The server's name. */
   _id: string;
   url: string;
   seenAt: number;
+  weight?: number | null;
+  draining?: boolean;
 }
 
 export interface Models {
@@ -59,6 +61,7 @@ function uploadSchema() {
       strategy: String,
       resource: ANY,
       lease: ANY,
+      location: ANY,
       createdAt: Number,
       updatedAt: Number,
       expiresAt: Number,
@@ -72,6 +75,7 @@ function uploadSchema() {
   schema.index({ tenant: 1, strategy: 1, _id: -1 }, { name: 'by_strategy' });
   schema.index({ tenant: 1, 'resource.type': 1, 'resource.id': 1, _id: -1 }, { name: 'by_resource' });
   schema.index({ state: 1, _id: 1, updatedAt: 1, expiresAt: 1, 'lease.expiresAt': 1 }, { name: 'to_scan' });
+  schema.index({ 'location.node': 1, state: 1, _id: 1 }, { name: 'by_node' });
   schema.index({ state: 1, createdAt: 1 }, { name: 'oldest_of_state' });
   // Sparse, and an empty outbox has neither member: almost no record is in it.
   schema.index({ 'outbox.oldestAt': 1, 'outbox.size': 1 }, { name: 'undelivered', sparse: true });
@@ -90,7 +94,7 @@ function claimSchema() {
   return schema;
 }
 
-const nodeSchema = () => new Schema<NodeDocument>({ _id: String, url: String, seenAt: Number }, OPEN);
+const nodeSchema = () => new Schema<NodeDocument>({ _id: String, url: String, seenAt: Number, weight: Number, draining: Boolean }, OPEN);
 
 const leaseSchema = () => new Schema<LeaseDocument>({ _id: String, holder: String, until: Number }, OPEN);
 

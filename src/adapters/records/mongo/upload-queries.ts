@@ -28,6 +28,7 @@ export function listFilter(filter: UploadFilter): Conditions {
 export function scanFilter(scan: UploadScan): Conditions {
   return all([
     ...where(scan.states, (states) => ({ state: { $in: states } })),
+    ...where(scan.node, (node) => ({ 'location.node': node })),
     ...where(scan.after, (after) => ({ _id: { $gt: after } })),
     ...where(scan.updatedBefore, (before) => ({ updatedAt: { $lt: before } })),
     ...where(scan.expiresBefore, (before) => ({ expiresAt: { $lt: before } })),

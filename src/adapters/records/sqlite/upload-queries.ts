@@ -37,6 +37,7 @@ export function scanQuery(scan: UploadScan): Query {
   const arms = states.map((state) =>
     select([
       ['state = ?', state],
+      ['node = ?', scan.node],
       ['id > ?', scan.after],
       ['updated_at < ?', scan.updatedBefore],
       ['expires_at < ?', scan.expiresBefore],

@@ -113,10 +113,24 @@ describe('signed requests', () => {
     for (const method of ['GET', 'HEAD', 'DELETE']) expect((await ask({ method, path })).status).toBe(404);
   });
 
-  test.each(['POST', 'PUT', 'PATCH', 'OPTIONS'])('%s is not possible: only a server itself writes to its disk', async (method) => {
+  test.each(['POST', 'PATCH', 'OPTIONS'])('%s is not possible', async (method) => {
     const key = await rig.put(Buffer.from('x'));
     expect((await ask({ method, path: `/internal/direct/${key}` })).status).toBe(405);
     expect(await rig.direct.stat(key)).toMatchObject({ size: 1 });
+  });
+
+  test.each(['files/acme/ab/x', 'notes', 'spool/acme/02/0199f7a0-1c2e-7d3a-8b4c-5d6e7f809102'])(
+    '%s is no direct file that could be written',
+    async (key) => {
+      expect((await ask({ method: 'PUT', path: `/internal/direct/${key}` })).status).toBe(404);
+      expect(await rig.directFiles()).not.toContain(key.split('/').at(-1));
+    },
+  );
+
+  test('nobody but the server itself writes to its spool', async () => {
+    const key = newKey();
+    expect((await ask({ method: 'PUT', path: `/internal/spool/${key}` })).status).toBe(405);
+    expect(await rig.spool.stat(key)).toBeNull();
   });
 
   test('a range is answered with where it lies in the file, and stops at its end', async () => {

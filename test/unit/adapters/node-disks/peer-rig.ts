@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import Koa from 'koa';
+import type { Readable } from 'node:stream';
+import Koa, { type Context, type Middleware } from 'koa';
 import { v7 } from 'uuid';
 import { LocalDisk } from '../../../../src/adapters/disk/local-disk.ts';
 import { internalEndpoint } from '../../../../src/adapters/node-disks/endpoint.ts';
@@ -11,11 +11,16 @@ import { type Agents, closeAgents, openAgents, type Peer } from '../../../../src
 import { RemoteDisk } from '../../../../src/adapters/node-disks/remote-disk.ts';
 import { keyOf } from '../../../../src/core/keys.ts';
 import { isWindlassError } from '../../../../src/errors.ts';
+import { openBody } from '../../../../src/http/receive/body.ts';
+import { respondAndDrain } from '../../../../src/http/refusal.ts';
+import { createHttpServer, listen } from '../../../../src/http/server.ts';
 import { writeFileTo } from '../../../support/platform.ts';
 import { TcpProxy } from '../../../support/tcp-proxy.ts';
 
 export const SECRET = 'a secret that all servers have';
 export const NODE = 'api-7';
+/** How many files the server takes at the same time. */
+export const MOST_AT_ONCE = 3;
 export const newKey = (): string => keyOf('files', 'acme', v7());
 
 /** A server's disk behind the real endpoint, with a TCP proxy between it and whoever asks. */
@@ -27,23 +32,37 @@ export class PeerRig {
   readonly seen: IncomingMessage[] = [];
   /** Of the server, without the proxy. */
   readonly url: string;
+  readonly root: string;
   readonly #agents: Agents = openAgents();
+  readonly #endpoint: Middleware;
   readonly #end: () => Promise<void>;
 
-  private constructor(parts: { root: string; url: string; proxy: TcpProxy; end: () => Promise<void> }) {
-    const disk = (name: string) => new LocalDisk({ root: join(parts.root, name), minFreeBytes: 0, newId: () => v7() });
+  private constructor(parts: { root: string; minFreeBytes: number; url: string; proxy: TcpProxy; end: () => Promise<void> }) {
+    const disk = (name: string) => new LocalDisk({ root: join(parts.root, name), minFreeBytes: parts.minFreeBytes, newId: () => v7() });
     this.spool = disk('spool');
     this.direct = disk('direct');
     this.url = parts.url;
+    this.root = parts.root;
     this.proxy = parts.proxy;
     this.#end = parts.end;
+    this.#endpoint = internalEndpoint({
+      node: NODE,
+      spool: this.spool,
+      direct: this.direct,
+      secret: SECRET,
+      clock: Date.now,
+      maxReceiving: MOST_AT_ONCE,
+      openBody: (ctx: Context): Readable => openBody(ctx, { idleMs: 60_000, minBytesPerSecond: 0 }),
+    });
   }
 
-  static async open(): Promise<PeerRig> {
+  static async open({ minFreeBytes = 0 } = {}): Promise<PeerRig> {
     const root = await mkdtemp(join(tmpdir(), 'windlass-peer-'));
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const app = new Koa();
+    app.on('error', () => undefined);
+    app.use((ctx) => rig.#serve(ctx));
+    const server = createHttpServer(app);
+    const url = `http://127.0.0.1:${await listen(server, 0, '127.0.0.1')}`;
     const proxy = await TcpProxy.open(url);
     const end = async (): Promise<void> => {
       await proxy.close();
@@ -51,8 +70,7 @@ export class PeerRig {
       await new Promise((resolve) => server.close(resolve));
       await rm(root, { recursive: true, force: true, maxRetries: 3 });
     };
-    const rig = new PeerRig({ root, url, proxy, end });
-    server.on('request', rig.#app().callback());
+    const rig = new PeerRig({ root, minFreeBytes, url, proxy, end });
     return rig;
   }
 
@@ -82,25 +100,24 @@ export class PeerRig {
     return this.seen.filter(({ method }) => method === 'GET').map(({ headers }) => headers.range);
   }
 
+  /** Paths of all files below the folder of direct files, those that are not finished too. */
+  async directFiles(): Promise<string[]> {
+    const entries = await readdir(join(this.root, 'direct'), { recursive: true, withFileTypes: true }).catch(() => []);
+    return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  }
+
   async close(): Promise<void> {
     closeAgents(this.#agents);
     await this.#end();
   }
 
   /** The endpoint below an error mapper as small as can be. */
-  #app(): Koa {
-    const app = new Koa();
-    app.on('error', () => undefined);
-    app.use(async (ctx, next) => {
-      this.seen.push(ctx.req);
-      try {
-        await next();
-      } catch (error) {
-        ctx.status = isWindlassError(error) ? error.status : 500;
-        ctx.body = String(error);
-      }
-    });
-    app.use(internalEndpoint({ node: NODE, spool: this.spool, direct: this.direct, secret: SECRET, clock: Date.now }));
-    return app;
+  async #serve(ctx: Context): Promise<void> {
+    this.seen.push(ctx.req);
+    try {
+      await this.#endpoint(ctx as Parameters<Middleware>[0], async () => undefined);
+    } catch (error) {
+      await respondAndDrain(ctx, isWindlassError(error) ? error.status : 500, {}, String(error));
+    }
   }
 }

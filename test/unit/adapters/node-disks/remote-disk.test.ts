@@ -117,7 +117,7 @@ describe('the disk of another server', () => {
 
   test('a server that takes connections and says nothing is unavailable too, before and in the middle', async () => {
     const key = await rig.put(await file.bytes());
-    const remote = rig.remote('direct', { patienceMs: 100 });
+    const remote = rig.remote('direct', { patienceMs: 1000 });
     const stream = await remote.read(key);
     await expect(taken(stream, [MIB], () => rig.proxy.hold())).rejects.toMatchObject(unavailable);
     await expect(remote.stat(key)).rejects.toMatchObject({ ...unavailable, retryAfter: expect.any(Number) });

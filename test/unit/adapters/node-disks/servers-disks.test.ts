@@ -5,12 +5,12 @@ import type { NodeEntry, NodeRepository } from '../../../../src/ports/node-repos
 import { NODE, newKey, PeerRig, SECRET } from './peer-rig.ts';
 
 /** Servers by name; counts how often it is asked. */
-class KnownNodes implements NodeRepository {
+class KnownNodes implements Pick<NodeRepository, 'find'> {
   readonly entries = new Map<string, NodeEntry>();
   asked = 0;
 
-  async register(entry: NodeEntry): Promise<void> {
-    this.entries.set(entry.name, entry);
+  register(entry: Pick<NodeEntry, 'name' | 'url' | 'seenAt'>): void {
+    this.entries.set(entry.name, { ...entry, weight: 1, draining: false });
   }
 
   async find(name: string): Promise<NodeEntry | null> {
@@ -28,7 +28,7 @@ beforeEach(async () => {
   nodes = new KnownNodes();
   now = Date.now();
   opened = [];
-  await nodes.register({ name: NODE, url: rigs[1]?.url ?? '', seenAt: now });
+  nodes.register({ name: NODE, url: rigs[1]?.url ?? '', seenAt: now });
 });
 afterEach(async () => {
   for (const disks of opened) disks.close();
@@ -38,7 +38,18 @@ afterEach(async () => {
 /** As the server api-0 has them, whose disks are those of the first rig. */
 function disksOf(parts: Partial<ServersDisksParts> = {}): ServersDisks {
   const { spool, direct } = rigs[0] as PeerRig;
-  const disks = new ServersDisks({ node: 'api-0', spool, direct, spoolIsShared: false, nodes, secret: SECRET, clock: () => now, ...parts });
+  const disks = new ServersDisks({
+    node: 'api-0',
+    spool,
+    direct,
+    spoolIsShared: false,
+    directIsShared: false,
+    listed: [],
+    nodes,
+    secret: SECRET,
+    clock: () => now,
+    ...parts,
+  });
   opened.push(disks);
   return disks;
 }
@@ -62,13 +73,28 @@ test('a shared spool is nobody else’s; direct files stay where they are', asyn
   expect(await disks.directOf(NODE).stat(await there.put(Buffer.from('x')))).toMatchObject({ size: 1 });
 });
 
+test('shared direct files are everybody’s, whatever the record calls the server', async () => {
+  const [here] = rigs as [PeerRig];
+  const disks = disksOf({ directIsShared: true });
+  for (const node of ['shared', 'api-0', NODE, 'api-9']) expect(disks.directOf(node)).toBe(here.direct);
+  await expect(disks.spoolOf('api-9').stat(newKey())).rejects.toMatchObject({ code: 'node_unavailable' });
+});
+
+test('the address of a server that is listed is not looked up', async () => {
+  const [here, there] = rigs as [PeerRig, PeerRig];
+  const disks = disksOf({ listed: [{ name: NODE, url: there.url }] });
+  nodes.register({ name: NODE, url: here.url, seenAt: now });
+  expect(await disks.directOf(NODE).stat(await there.put(Buffer.from('x')))).toMatchObject({ size: 1 });
+  expect(nodes.asked).toBe(0);
+});
+
 test('an address is looked up again after some seconds: a server that moved is found', async () => {
   const [here, there] = rigs as [PeerRig, PeerRig];
   const disks = disksOf();
   const key = await there.put(Buffer.from('x'));
   for (let time = 0; time < 5; time += 1) expect(await disks.directOf(NODE).stat(key)).toMatchObject({ size: 1 });
   expect(nodes.asked).toBe(1);
-  await nodes.register({ name: NODE, url: here.url, seenAt: now });
+  nodes.register({ name: NODE, url: here.url, seenAt: now });
   now += 6000;
   expect(await disks.directOf(NODE).stat(key)).toBeNull();
   expect(here.seen).toHaveLength(1);

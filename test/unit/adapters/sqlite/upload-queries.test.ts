@@ -19,6 +19,7 @@ describe('queries go through an index in its order', () => {
     ['uploads_by_state', listQuery({ ...list, state: 'failed' })],
     ['uploads_by_strategy', listQuery({ ...list, strategy: 'relay' })],
     ['uploads_by_resource', listQuery({ ...list, resource: { type: 'post', id: '42' } })],
+    ['uploads_by_node', scanQuery({ states: ['stored'], node: 'api-0', after: 'some-id', limit: 50 })],
     ['uploads_to_scan', scanQuery({ states: ['queued'], updatedBefore: 1, limit: 50 })],
     ['uploads_to_scan', scanQuery({ states: ['relaying', 'verifying'], leaseEndedBefore: 1, after: 'some-id', limit: 50 })],
     ['sqlite_autoindex_uploads_1', scanQuery({ after: 'some-id', limit: 50 })],
