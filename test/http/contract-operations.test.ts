@@ -25,9 +25,6 @@ const INITIALISED = [
   'windlass_rejections_total{reason="too_large"}',
   'windlass_upload_transitions_total{state="failed"}',
   'windlass_accepted_to_stored_seconds_count{strategy="relay"}',
-  'windlass_jobs_total{outcome="dead"}',
-  'windlass_jobs_in_flight',
-  'windlass_job_redeliveries_total',
   'windlass_outbox_messages',
   'windlass_outbox_oldest_seconds',
   'windlass_queued_oldest_seconds',
@@ -39,7 +36,13 @@ const INITIALISED = [
   'windlass_dependency_up{dependency="database"}',
   'windlass_draining',
 ];
-const HISTOGRAMS = ['windlass_http_request_duration_seconds', 'windlass_job_duration_seconds', 'windlass_store_request_duration_seconds'];
+const HISTOGRAMS = ['windlass_http_request_duration_seconds', 'windlass_store_request_duration_seconds'];
+const OF_WORKERS = [
+  'windlass_jobs_total{outcome="dead"}',
+  'windlass_jobs_in_flight',
+  'windlass_job_redeliveries_total',
+  'windlass_job_duration_seconds_count{stage="put"}',
+];
 
 describe('the operations port', () => {
   let first: string[];
@@ -54,6 +57,12 @@ describe('the operations port', () => {
   test.each([...HISTOGRAMS, 'windlass_build_info'])('has %s', async (name) => {
     await suite.api.settled((await suite.api.raw('relay', 'x')).body.id);
     expect((await series()).some((one) => one.startsWith(name))).toBe(true);
+  });
+
+  embeddedOnly('workers have a port of their own', () => {
+    test.each(OF_WORKERS)('has %s from the beginning', (name) => {
+      expect(first).toContain(name);
+    });
   });
 
   test.each(['livez', 'readyz', 'startupz'])('answers /%s', async (path) => {
