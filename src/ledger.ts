@@ -11,7 +11,7 @@ import {
   type UploadFields,
   type UploadState,
 } from './core/upload.ts';
-import { WindlassError } from './errors.ts';
+import { codeOf, WindlassError } from './errors.ts';
 import type { Platform } from './platform.ts';
 import type { UploadRepository } from './ports/upload-repository.ts';
 
@@ -72,6 +72,25 @@ export class Ledger {
       if (changed) return changed;
     }
     throw new WindlassError('conflict', 'The upload is being changed by others; try again.', { retryAfter: 1 });
+  }
+
+  /**
+   * Changes the record if its lease still is that of `held`; null if it is not, or if there is no record any more. It may
+   * have been amended meanwhile (linked to a resource): that raises its version, but takes nothing from whoever holds the
+   * lease.
+   */
+  async updateHeld(held: Upload, change: (current: Upload, now: Now) => UploadChange): Promise<Upload | null> {
+    let ours = true;
+    try {
+      const changed = await this.update(held.id, (current, now) => {
+        ours = current.state === held.state && current.lease?.token === held.lease?.token;
+        return ours ? change(current, now) : null;
+      });
+      return ours ? changed : null;
+    } catch (error) {
+      if (codeOf(error) === 'not_found') return null;
+      throw error;
+    }
   }
 
   #changed(upload: Upload, before?: UploadState): void {

@@ -1,8 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Role } from './config.ts';
 
 /** Which processes export a metric: servers, workers, or both. `windlass all` is both. */
 export type Exporter = 'api' | 'relay' | 'both';
-export type Role = 'api' | 'relay' | 'all';
 
 /** The values that a label can have, or in words where code elsewhere bounds them. */
 export type LabelValues = readonly string[] | string;

@@ -1,6 +1,7 @@
+import type { Role } from './config.ts';
 import { STATES, STRATEGIES } from './core/upload.ts';
 import { codeOf, ERRORS, isWindlassError } from './errors.ts';
-import { MetricRegistry, type Role } from './metric-registry.ts';
+import { MetricRegistry } from './metric-registry.ts';
 import { MOVE_OUTCOMES } from './rebalance/mover.ts';
 import { TenantLabel, type TenantLabelOptions } from './tenant-label.ts';
 

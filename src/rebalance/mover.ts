@@ -5,10 +5,9 @@ import { codeOf } from '../errors.ts';
 import { whileLeased } from '../leased.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Platform } from '../platform.ts';
-import type { WritableNodeDisk } from '../ports/node-disks.ts';
 import type { Throttle } from './throttle.ts';
 
-export type MoverParts = Pick<Platform, 'uploads' | 'direct' | 'disks' | 'config' | 'clock' | 'newId' | 'log'> & {
+export type MoverParts = Pick<Platform, 'uploads' | 'disks' | 'config' | 'clock' | 'newId' | 'log'> & {
   ledger: Ledger;
   throttle: Throttle;
 };
@@ -74,10 +73,10 @@ export class Mover {
   }
 
   async #copy({ location, size, sha256 }: PlacedUpload, copy: Move, signal: AbortSignal): Promise<void> {
-    const bytes = await this.#diskOf(location.node).read(location.key).catch(unreachable);
+    const bytes = await this.#parts.disks.directOf(location.node).read(location.key).catch(unreachable);
     if (!bytes) throw new DamagedError('nothing is there');
     try {
-      const file = await this.#diskOf(copy.node).create(copy.key, size);
+      const file = await this.#parts.disks.directOf(copy.node).create(copy.key, size);
       try {
         const hash = createHash('sha256');
         for await (const chunk of fromSource(bytes)) {
@@ -112,31 +111,17 @@ export class Mover {
     }
   }
 
-  /** Changes the record if it still is ours: also where it was amended meanwhile, which takes nothing from us. */
+  /** False if the lease is not ours any more. */
   async #update(claimed: Upload, fields: Parameters<typeof amend>[1]): Promise<boolean> {
-    let ours = true;
-    try {
-      await this.#parts.ledger.update(claimed.id, (current, now) => {
-        ours = current.state === 'stored' && current.lease?.token === claimed.lease?.token;
-        return ours ? amend(current, fields, now) : null;
-      });
-      return ours;
-    } catch (error) {
-      if (codeOf(error) === 'not_found') return false;
-      throw error;
-    }
+    return (await this.#parts.ledger.updateHeld(claimed, (current, now) => amend(current, fields, now))) !== null;
   }
 
   /** What cannot be removed now is the reconciler's. */
   async #remove({ node, key }: Pick<PlacedUpload['location'], 'node' | 'key'>): Promise<void> {
-    await this.#diskOf(node)
+    await this.#parts.disks
+      .directOf(node)
       .remove(key)
       .catch((err: unknown) => this.#parts.log.info({ err, node, key }, 'a file that nobody needs any more is left to the reconciler'));
-  }
-
-  #diskOf(node: string): WritableNodeDisk {
-    const { config, direct, disks } = this.#parts;
-    return node === config.NODE_NAME ? direct : disks.directOf(node);
   }
 
   #outcomeOf(error: unknown, { id: uploadId, location }: PlacedUpload, to: string): MoveOutcome {

@@ -144,22 +144,9 @@ export class RelayJob {
     return queued ? { outcome: 'retry', delayMs: backoffMs(attempts, config) } : this.#takenOver(upload);
   }
 
-  /**
-   * Changes the state if the lease still is ours; null if it is not. The record may have been amended meanwhile (linked
-   * to a resource, say): that raises its version, but takes nothing from whoever holds the lease.
-   */
-  async #moveOn(upload: Upload, to: UploadState, fields: UploadFields): Promise<Upload | null> {
-    let ours = true;
-    try {
-      const changed = await this.#parts.ledger.update(upload.id, (current, now) => {
-        ours = current.state === 'relaying' && current.lease?.token === upload.lease?.token;
-        return ours ? transition(current, to, fields, now) : null;
-      });
-      return ours ? changed : null;
-    } catch (error) {
-      if (codeOf(error) === 'not_found') return null;
-      throw error;
-    }
+  /** Null if the lease is not ours any more. */
+  #moveOn(upload: Upload, to: UploadState, fields: UploadFields): Promise<Upload | null> {
+    return this.#parts.ledger.updateHeld(upload, (current, now) => transition(current, to, fields, now));
   }
 
   /** Somebody else has the upload, and with it the object and the spooled file. Only what belongs to nobody is removed. */

@@ -1,5 +1,5 @@
 import { type ResourceRef, transition, type Upload, type UploadError, type UploadFields, type UploadState } from '../core/upload.ts';
-import { codeOf, WindlassError } from '../errors.ts';
+import { WindlassError } from '../errors.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Platform } from '../platform.ts';
 import type { PresignedUpload } from './pending.ts';
@@ -87,22 +87,11 @@ export class Conclusion {
     return (await this.#parts.resources.find({ tenant, ...resource })) !== null;
   }
 
-  /**
-   * Changes the state if the lease still is ours. The record may have been amended meanwhile (linked to a resource): that
-   * raises its version, but takes nothing from whoever holds the lease.
-   */
-  async #moveOn(upload: Upload, to: UploadState, fieldsOf: (current: Upload) => UploadFields, job = false): Promise<Upload | null> {
-    let ours = true;
-    try {
-      const changed = await this.#parts.ledger.update(upload.id, (current, now) => {
-        ours = current.state === 'verifying' && current.lease?.token === upload.lease?.token;
-        return ours ? transition(current, to, fieldsOf(current), now, job ? 'complete' : undefined) : null;
-      });
-      return ours ? changed : null;
-    } catch (error) {
-      if (codeOf(error) === 'not_found') return null;
-      throw error;
-    }
+  /** Null if the lease is not ours any more. */
+  #moveOn(upload: Upload, to: UploadState, fieldsOf: (current: Upload) => UploadFields, job = false): Promise<Upload | null> {
+    return this.#parts.ledger.updateHeld(upload, (current, now) =>
+      transition(current, to, fieldsOf(current), now, job ? 'complete' : undefined),
+    );
   }
 
   /** The lease was lost. Whoever has it owns the object too, unless the upload was deleted or given up: then nobody does. */

@@ -4,10 +4,10 @@ import type { Upload } from '../core/upload.ts';
 import { codeOf, WindlassError } from '../errors.ts';
 import type { Members } from '../members.ts';
 import type { Platform } from '../platform.ts';
-import type { Disk, DiskFile } from '../ports/disk.ts';
+import type { DiskFile } from '../ports/disk.ts';
 import { type Acceptance, type AcceptanceParts, acceptFile, type ReceivedFile } from './received-file.ts';
 
-export type DirectParts = AcceptanceParts & Pick<Platform, 'direct' | 'disks' | 'metrics'> & { members: Members };
+export type DirectParts = AcceptanceParts & Pick<Platform, 'disks' | 'metrics'> & { members: Members };
 
 /** How many servers are asked to take a file before the client is sent away. */
 const MOST_ASKED = 5;
@@ -36,7 +36,7 @@ export class Direct {
     const node = this.#nodes.get(received.file);
     if (node === undefined) throw new Error('the file was not opened here');
     const location = { store: 'disk', bucket: null, key: received.file.key, node } as const;
-    return acceptFile(this.#deps, this.#diskOf(node), received, acceptance, { strategy: 'direct', location });
+    return acceptFile(this.#deps, this.#deps.disks.directOf(node), received, acceptance, { strategy: 'direct', location });
   }
 
   /** With the owner, or, while that is away or full, with the next in rank: the file comes home when it can. */
@@ -60,13 +60,8 @@ export class Direct {
   }
 
   async #openAt(node: string, key: string, expectedSize: number | null): Promise<DiskFile> {
-    const file = await this.#diskOf(node).create(key, expectedSize);
+    const file = await this.#deps.disks.directOf(node).create(key, expectedSize);
     this.#nodes.set(file, node);
     return file;
-  }
-
-  #diskOf(node: string): Pick<Disk, 'create' | 'remove'> {
-    const { direct, disks, config } = this.#deps;
-    return node === config.NODE_NAME || node === SHARED_DRIVE ? direct : disks.directOf(node);
   }
 }
