@@ -43,6 +43,8 @@ export class Dispatcher {
   #knockAt = 0;
   #sweeping: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
+  /** The queue came back while a sweep was under way, which may have given up before. */
+  #backInSweep = false;
   #stopped = false;
   readonly #holder: string;
 
@@ -133,9 +135,10 @@ export class Dispatcher {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = setTimeout(async () => {
       this.#timer = null;
+      this.#backInSweep = false;
       this.#sweeping = this.#sweepInTurn();
       await this.#sweeping;
-      if (!this.#stopped) this.#schedule(this.#pauseMs());
+      if (!this.#stopped) this.#schedule(this.#backInSweep ? 0 : this.#pauseMs());
     }, ms);
   }
 
@@ -225,6 +228,7 @@ export class Dispatcher {
     if (up) {
       this.#parts.log.info('the queue is back');
       // What has waited need not wait for the pause to end.
+      this.#backInSweep = true;
       if (this.#timer) this.#schedule(0);
       return;
     }
