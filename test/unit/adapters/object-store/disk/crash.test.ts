@@ -6,12 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { v7 } from 'uuid';
 import { DiskObjectStore } from '../../../../../src/adapters/object-store/disk/store.ts';
 
 const WRITER = join(import.meta.dirname, '../../../../support/store-writer.ts');
 const KILLS = 8;
+// Each kill starts a process of its own.
+jest.setTimeout(120_000);
 
 let root: string;
 beforeEach(async () => {
