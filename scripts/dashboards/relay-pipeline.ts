@@ -57,7 +57,7 @@ export const relayPipeline = dashboard({
       title: 'Workers and slots',
       about: 'Processes that carry out jobs, and how many jobs they carry out at once.',
       queries: [
-        { expr: `count(windlass_job_slots{${WHERE}} > 0)`, legend: 'workers' },
+        { expr: `count(windlass_job_slots{${WHERE}} > 0) or vector(0)`, legend: 'workers' },
         { expr: `sum(windlass_job_slots{${WHERE}})`, legend: 'slots' },
         { expr: `sum(windlass_jobs_in_flight{${WHERE}})`, legend: 'in use' },
       ],
@@ -125,7 +125,7 @@ export const relayPipeline = dashboard({
       width: 12,
       queries: [
         { expr: `sum by (queue) (rabbitmq_detailed_queue_consumers{${QUEUES}})`, legend: '{{queue}}' },
-        { expr: `count(windlass_job_slots{${WHERE}} > 0)`, legend: 'workers' },
+        { expr: `count(windlass_job_slots{${WHERE}} > 0) or vector(0)`, legend: 'workers' },
       ],
       min: 0,
       runbook: 'WindlassNoWorkers',

@@ -43,10 +43,39 @@ test('the rules are shortened in all their times, and nothing else', () => {
     return [...seen].filter((alert) => !right.includes(alert));
   };
 
-  /** Waits until all of `expected` fire at once, then until all is quiet again, and looks that nothing but `also` fired besides. */
-  const fires = async (expected: readonly string[], also: readonly string[], heal: () => Promise<void> | void): Promise<void> => {
+  const filledIn = (expr: string): string =>
+    expr
+      .replaceAll(/\$(namespace|release|tenant)\b/g, '.*')
+      .replaceAll('$queues', watched.stack.settings.RABBITMQ_PREFIX ?? '')
+      .replaceAll('$__rate_interval', '20s');
+  /** What a panel of a dashboard shows now. */
+  const shown = async (panel: string): Promise<number[]> => {
+    const values = await Promise.all(
+      panelQueries()
+        .filter((query) => query.panel === panel)
+        .map(async ({ expr }) => (await watched.prometheus.query(filledIn(expr))).map(({ value }) => value)),
+    );
+    return values.flat();
+  };
+
+  /**
+   * Waits until all of `expected` fire at once and the dashboards show the cause, then until all is quiet again, and
+   * looks that nothing but `also` fired besides.
+   */
+  const fires = async (
+    expected: readonly string[],
+    also: readonly string[],
+    causes: Record<string, (value: number) => boolean>,
+    heal: () => Promise<void> | void,
+  ): Promise<void> => {
     try {
-      await eventually(async () => expect(await look()).toEqual(expect.arrayContaining([...expected])), PATIENCE_MS);
+      await eventually(async () => {
+        expect(await look()).toEqual(expect.arrayContaining([...expected]));
+        for (const [panel, tells] of Object.entries(causes)) {
+          const values = await shown(panel);
+          expect({ panel, values, tells: values.some(tells) }).toMatchObject({ tells: true });
+        }
+      }, PATIENCE_MS);
     } finally {
       await heal();
     }
@@ -71,13 +100,8 @@ test('the rules are shortened in all their times, and nothing else', () => {
   describe('every panel of the dashboards has something to show', () => {
     const asked = panelQueries().map(({ dashboard, panel, expr }) => ({ panel: `${dashboard}: ${panel}`, expr }));
     test.each(asked)('$panel: $expr', async ({ expr }) => {
-      const prefix = watched.stack.settings.RABBITMQ_PREFIX ?? '';
-      const filledIn = expr
-        .replaceAll(/\$(namespace|release|tenant)\b/g, '.*')
-        .replaceAll('$queues', prefix)
-        .replaceAll('$__rate_interval', '20s');
       await eventually(async () => {
-        const samples = await watched.prometheus.query(filledIn);
+        const samples = await watched.prometheus.query(filledIn(expr));
         expect(samples.filter(({ value }) => !Number.isNaN(value)).length).toBeGreaterThan(0);
       });
     });
@@ -92,19 +116,21 @@ test('the rules are shortened in all their times, and nothing else', () => {
     test('a slow store', async () => {
       const { store } = watched.servers;
       await store.way.poison({ type: 'latency', attributes: { latency: 1700 } }, { stream: 'downstream' });
-      await fires(['WindlassStoreSlow'], [], () => store.way.cure());
+      await fires(['WindlassStoreSlow'], [], { 'Slow calls (90th percentile)': (seconds) => seconds > 1 }, () => store.way.cure());
     });
 
     test('a store that is away', async () => {
       const { store } = watched.servers;
       await store.way.sever();
-      await fires(['WindlassStoreFailing', 'WindlassDependencyDown'], ['WindlassStoreSlow'], () => store.way.mend());
+      const causes = { 'Calls that failed': (rate: number) => rate > 0, 'Dependencies down': (count: number) => count >= 1 };
+      await fires(['WindlassStoreFailing', 'WindlassDependencyDown'], ['WindlassStoreSlow'], causes, () => store.way.mend());
     });
 
     test('a broker that is away', async () => {
       const { rabbit } = watched.servers;
       await rabbit.way.sever();
-      await fires(['WindlassDependencyDown', 'WindlassOutboxStuck'], [], () => rabbit.way.mend());
+      const causes = { Outbox: (messages: number) => messages > 0, 'Dependencies down': (count: number) => count >= 1 };
+      await fires(['WindlassDependencyDown', 'WindlassOutboxStuck'], [], causes, () => rabbit.way.mend());
     });
 
     test('a tenant that floods', async () => {
@@ -117,7 +143,7 @@ test('the rules are shortened in all their times, and nothing else', () => {
           await pause(100);
         }
       })();
-      await fires(['WindlassTenantFlooding'], [], async () => {
+      await fires(['WindlassTenantFlooding'], [], { 'Requests answered 429': (rate) => rate > 0 }, async () => {
         on = false;
         await flood;
       });
@@ -129,14 +155,14 @@ test('the rules are shortened in all their times, and nothing else', () => {
       const { blocks, bsize } = await statfs(smallSpool);
       const ballast = join(smallSpool, 'ballast');
       await writeFile(ballast, Buffer.alloc(Math.floor(blocks * bsize * 0.93)));
-      await fires(['WindlassSpoolFilling'], [], () => rm(ballast));
+      await fires(['WindlassSpoolFilling'], [], { 'Spools in use': (share) => share > 0.9 }, () => rm(ballast));
     });
 
     test('jobs without a worker', async () => {
       const [worker] = watched.stack.workers;
       await worker?.stop();
       // MetricsAbsent ends by itself an hour (here: a minute) after the last worker was seen.
-      await fires(['WindlassNoWorkers', 'WindlassMetricsAbsent'], [], async () => {
+      await fires(['WindlassNoWorkers', 'WindlassMetricsAbsent'], [], { 'Workers and slots': (count) => count === 0 }, async () => {
         const opsPort = String(worker?.opsPort);
         watched.stack.workers[0] = await watched.stack.startWorker({ OPS_PORT: opsPort });
       });
