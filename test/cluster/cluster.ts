@@ -16,7 +16,9 @@ import { CHART, HELM } from '../charts/helm.ts';
 const { env } = process;
 const KUBECTL = env.TEST_KUBECTL ?? 'kubectl';
 const run = promisify(execFile);
-const PATIENCE_MS = 240_000;
+/** Seconds that Helm and rollouts may take, on a machine that has much else to do. */
+export const PATIENCE = Number(env.TEST_CLUSTER_PATIENCE_SECONDS ?? 200);
+const PATIENCE_MS = (PATIENCE + 40) * 1000;
 
 export const kubectl = (...args: string[]) => run(KUBECTL, args, { timeout: PATIENCE_MS, maxBuffer: 64 * 1024 ** 2 });
 export const helm = (...args: string[]) => run(HELM, args, { timeout: PATIENCE_MS, maxBuffer: 64 * 1024 ** 2 });
@@ -94,13 +96,13 @@ const TRIAL_ARGS = [
 const change =
   (verb: 'install' | 'upgrade') =>
   (namespace: string, ...args: string[]) =>
-    helm(verb, 'up', CHART, '--namespace', namespace, ...TRIAL_ARGS, ...args, '--wait', '--timeout', '200s');
+    helm(verb, 'up', CHART, '--namespace', namespace, ...TRIAL_ARGS, ...args, '--wait', '--timeout', `${PATIENCE}s`);
 export const install = change('install');
 export const upgrade = change('upgrade');
 
 /** Waits until every pod of a workload (`statefulset/…`) is of its newest version, and ready. */
 export const rolledOut = (namespace: string, workload: string) =>
-  kubectl('--namespace', namespace, 'rollout', 'status', workload, '--timeout=200s');
+  kubectl('--namespace', namespace, 'rollout', 'status', workload, `--timeout=${PATIENCE}s`);
 
 /** `kubectl port-forward` to a free port of this machine. */
 export async function forward(namespace: string, target: string, port: number): Promise<AsyncDisposable & { url: string }> {

@@ -6,13 +6,13 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 
 // STORE_ADDRESS: where the store is reached from in here; the host of links is signed, and another one.
-const { WINDLASS_URL: base, WINDLASS_TOKEN: token, STORE_ADDRESS: storeAddress } = process.env;
+const { WINDLASS_URL: base, WINDLASS_TOKEN: token, STORE_ADDRESS: storeAddress, TERMS } = process.env;
+// As in rollout-terms.ts: bytes, milliseconds, seconds.
+const { sizes: SIZES, paceMs: PACE_MS, slow: SLOW } = JSON.parse(TERMS);
 const TYPE = 'application/octet-stream';
-const SIZES = [1, 700, 60_000, 400_000, 3 * 1024 ** 2];
-const PACE_MS = 700;
 const PIECES = 40;
 /** Nothing here is this slow: what takes longer has been forgotten. */
-const FORGOTTEN_MS = 90_000;
+const FORGOTTEN_MS = 90_000 + 2000 * Math.max(...SLOW.map(({ seconds }) => seconds));
 
 let stopping = false;
 // Process 1 gets no default action for signals.
@@ -84,6 +84,5 @@ async function lane(name, strategy, sizes, slowMs, paceMs) {
 
 await Promise.all([
   ...['direct', 'relay', 'presign'].map((strategy) => lane(strategy, strategy, SIZES, 0, PACE_MS)),
-  lane('slow direct', 'direct', [2_000_000], 11_000, 0),
-  lane('slow relay', 'relay', [800_000], 16_000, 0),
+  ...SLOW.map(({ strategy, bytes, seconds }) => lane(`slow ${strategy}`, strategy, [bytes], seconds * 1000, 0)),
 ]);

@@ -6,6 +6,7 @@ import { ApiClient } from '../support/api-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { digestOf } from '../support/random-file.ts';
 import { applied, follow, IMAGE, isFerret, kubectl, RESTRICTED, TRIAL_TOKEN } from './cluster.ts';
+import { ROLLOUT } from './rollout-terms.ts';
 
 /** One upload of load.mjs. */
 export interface Attempt {
@@ -25,7 +26,7 @@ export interface Attempt {
 
 const LANES = ['direct', 'relay', 'presign', 'slow direct', 'slow relay'];
 const POD = 'load';
-const WAIT_MS = 90_000;
+const WAIT_MS = ROLLOUT.patienceMs;
 
 /** The load of load.mjs in a pod, and all that came of it. */
 export class ClusterLoad implements AsyncDisposable {
@@ -45,6 +46,7 @@ export class ClusterLoad implements AsyncDisposable {
       { name: 'WINDLASS_URL', value: 'http://up-windlass' },
       { name: 'WINDLASS_TOKEN', value: TRIAL_TOKEN },
       { name: 'STORE_ADDRESS', value: 'up-dev-minio:9000' },
+      { name: 'TERMS', value: JSON.stringify(ROLLOUT.load) },
     ];
     const command = ['node', '--input-type=module', '--eval', source];
     const container = { name: POD, image: IMAGE, command, env, securityContext: RESTRICTED.container };
@@ -95,7 +97,7 @@ export class ClusterLoad implements AsyncDisposable {
   async stop(): Promise<void> {
     await kubectl('--namespace', this.#namespace, 'exec', POD, '--', 'node', '--eval', "process.kill(1, 'SIGUSR2')");
     const done = '--for=jsonpath={.status.phase}=Succeeded';
-    await kubectl('--namespace', this.#namespace, 'wait', done, `pod/${POD}`, '--timeout=120s');
+    await kubectl('--namespace', this.#namespace, 'wait', done, `pod/${POD}`, `--timeout=${WAIT_MS / 1000}s`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
