@@ -5,6 +5,7 @@ import type { Assembly } from './assembly.ts';
 import { Admission } from './http/admission.ts';
 import { createApp } from './http/app.ts';
 import { Connections } from './http/connections.ts';
+import { addressesOff } from './http/middleware/strategies-off.ts';
 import type { Route } from './http/route.ts';
 import { adminRoutes } from './http/routes/admin.ts';
 import { contentRoutes } from './http/routes/content.ts';
@@ -27,7 +28,8 @@ export interface ApiOptions {
 
 function allRoutes(assembly: Assembly, publicUrl: string, stopping: AbortSignal): Route[] {
   const parts = { ...assembly.platform, ...assembly, publicUrl, stopping };
-  return [
+  const off = addressesOff(parts.config.STRATEGIES);
+  const routes = [
     ...receiveRoutes(parts),
     ...presignRoutes(parts),
     ...uploadRoutes(parts),
@@ -35,6 +37,7 @@ function allRoutes(assembly: Assembly, publicUrl: string, stopping: AbortSignal)
     ...resourceRoutes(parts),
     ...adminRoutes(parts),
   ];
+  return routes.filter(({ path }) => !off.has(path));
 }
 
 /** How long a connection on which nothing was asked yet may still be used after SIGTERM: its request may be on its way. */

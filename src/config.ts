@@ -115,16 +115,33 @@ function placementProblems({ DIRECT_PLACEMENT, DIRECT_MEMBERS, INTERNAL_SECRET, 
 
 /** What is wrong with the settings of a server or worker that is one of several processes. */
 function separationProblems(config: Config, role: 'api' | 'relay'): string[] {
-  const problems = (['MONGODB_URI', 'RABBITMQ_URL', 'S3_BUCKET'] as const)
+  return [...unsharedProblems(config, role), ...diskProblems(config, role)];
+}
+
+/** Direct files alone need no object store. */
+function unsharedProblems(config: Config, role: 'api' | 'relay'): string[] {
+  const storing = config.STRATEGIES.some((strategy) => strategy !== 'direct');
+  const shared = ['MONGODB_URI', 'RABBITMQ_URL', ...(storing ? (['S3_BUCKET'] as const) : [])] as const;
+  return shared
     .filter((name) => config[name] === undefined)
     .map((name) => `${name}: must be set, because \`windlass ${role}\` shares it with other processes (\`windlass all\` needs none)`);
-  const placed = config.DIRECT_PLACEMENT === 'rendezvous';
-  if (role === 'api' && placed && !config.NODE_URL)
-    problems.push('NODE_URL: must be set, so that servers can send each other direct files');
-  if (config.SPOOL_SHARED || problems.some((line) => line.startsWith('NODE_URL'))) return problems;
-  if (!config.INTERNAL_SECRET)
+}
+
+/** What others have to know to reach the files on the disk of one server, where they do not lie on a drive that all have. */
+function diskProblems(config: Config, role: 'api' | 'relay'): string[] {
+  const { STRATEGIES, SPOOL_SHARED, DIRECT_PLACEMENT, INTERNAL_SECRET, NODE_URL } = config;
+  const placed = DIRECT_PLACEMENT === 'rendezvous';
+  const spooled = STRATEGIES.includes('relay') && !SPOOL_SHARED;
+  const kept = role === 'api' && STRATEGIES.includes('direct') && DIRECT_PLACEMENT === 'local' && !SPOOL_SHARED;
+  const problems: string[] = [];
+  if (!INTERNAL_SECRET && spooled)
     problems.push('INTERNAL_SECRET: must be set, so that workers may read the spool of servers (or SPOOL_SHARED=true)');
-  if (role === 'api' && !config.NODE_URL) problems.push('NODE_URL: must be set, so that workers can read the spool (or SPOOL_SHARED=true)');
+  else if (!INTERNAL_SECRET && kept)
+    problems.push("INTERNAL_SECRET: must be set, so that servers can read each other's direct files (or DIRECT_PLACEMENT=shared)");
+  if (role === 'relay' || NODE_URL) return problems;
+  if (placed) problems.push('NODE_URL: must be set, so that servers can send each other direct files');
+  else if (spooled) problems.push('NODE_URL: must be set, so that workers can read the spool (or SPOOL_SHARED=true)');
+  else if (kept) problems.push("NODE_URL: must be set, so that servers can read each other's direct files (or DIRECT_PLACEMENT=shared)");
   return problems;
 }
 

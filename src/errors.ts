@@ -45,8 +45,8 @@ export const ERRORS = {
   not_found: entry(
     404,
     'Not found',
-    'There is nothing at this address, or nothing that this token may see.',
-    'Check the id and the tenant of the token.',
+    'There is nothing at this address, or nothing that this token may see; or this server does not offer the strategy.',
+    'Check the id and the tenant of the token. Where `expected` is there, it names the strategies that are offered.',
   ),
   method_not_allowed: entry(
     405,

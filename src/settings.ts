@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { STRATEGIES, type Strategy } from './core/upload.ts';
 
 /** One setting: its environment variable, what it means, and the schema that its text has to meet. */
 export interface Setting<T = unknown> {
@@ -57,6 +58,15 @@ const list = (item: RegExp, message: string): z.ZodType<string[]> =>
         .filter(Boolean),
     )
     .refine((items) => items.every((one) => item.test(one)), { message });
+
+/** At least one of the strategies, each once. */
+const strategies = (): z.ZodType<Strategy[]> =>
+  list(/^\S+$/, 'must be names').pipe(
+    z
+      .array(z.enum(STRATEGIES, { message: `must be some of ${STRATEGIES.join(', ')}, separated by commas` }))
+      .min(1, 'must name at least one strategy')
+      .refine((names) => new Set(names).size === names.length, { message: 'names a strategy twice' }),
+  );
 
 const decimal = (min: number, max: number): z.ZodType<number> =>
   z
@@ -122,6 +132,11 @@ export const SETTINGS = {
     z.string().min(1),
     'Folder for everything the embedded parts keep: database, store, spool, direct files, the key that signs links.',
     './data',
+  ),
+  STRATEGIES: setting(
+    strategies(),
+    'Strategies by which new uploads are taken, separated by commas. What only the others need, such as a spool, need not be there; uploads that were begun by them can still be finished, read and deleted.',
+    STRATEGIES.join(','),
   ),
   SPOOL_DIR: setting(z.string().min(1).optional(), 'Folder where relayed uploads wait. Default: spool in DATA_DIR.'),
   DIRECT_DIR: setting(z.string().min(1).optional(), 'Folder for direct uploads. Default: direct in DATA_DIR.'),

@@ -19,9 +19,14 @@ export function checkNode(version: string): Finding {
   );
 }
 
-/** The folders that files are written to, each once. */
-export function foldersOf({ DATA_DIR, SPOOL_DIR, DIRECT_DIR }: Config): Record<string, string> {
-  return { DATA_DIR, SPOOL_DIR, DIRECT_DIR };
+/** The folders that files are written to, each once: those of the strategies that are offered, and of embedded parts. */
+export function foldersOf(config: Config): Record<string, string> {
+  const { STRATEGIES, MONGODB_URI, RABBITMQ_URL, S3_BUCKET, DATA_DIR, SPOOL_DIR, DIRECT_DIR } = config;
+  return {
+    ...(MONGODB_URI && RABBITMQ_URL && S3_BUCKET ? {} : { DATA_DIR }),
+    ...(STRATEGIES.includes('relay') ? { SPOOL_DIR } : {}),
+    ...(STRATEGIES.includes('direct') ? { DIRECT_DIR } : {}),
+  };
 }
 
 /** Writes a file, flushes it and its folder to the disk, removes it. */

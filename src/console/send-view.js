@@ -11,6 +11,7 @@ export class SendView {
   constructor({ problems, onFiles }) {
     this.#problems = problems;
     this.#onFiles = onFiles;
+    offerStrategies();
     const input = byId('files');
     byId('choose').addEventListener('click', () => input.click());
     byId('send-form').addEventListener('submit', (event) => event.preventDefault());
@@ -57,6 +58,14 @@ export class SendView {
       if (folders.length > 0) this.#refuse('Folders are not sent', 'Open the folder and drop the files that are in it.');
     });
   }
+}
+
+/** Leaves what this server takes to choose from, the first of it chosen. */
+function offerStrategies() {
+  const offered = document.querySelector('meta[name="windlass-strategies"]').content.split(',');
+  const choices = [...document.querySelectorAll('.strategies input')];
+  for (const choice of choices) if (!offered.includes(choice.value)) choice.closest('label').remove();
+  choices.find((choice) => choice.isConnected).checked = true;
 }
 
 /** Null without a resource, undefined when half of it is missing. */

@@ -11,6 +11,7 @@ import { crossOrigin } from './middleware/cors.ts';
 import { errorAnswers } from './middleware/errors.ts';
 import { rateLimit } from './middleware/rate-limit.ts';
 import { requestContext, zeroRequests } from './middleware/request-context.ts';
+import { strategiesOff } from './middleware/strategies-off.ts';
 import { openApiDocument } from './openapi.ts';
 import { loadPages, servePage } from './pages.ts';
 import type { Route } from './route.ts';
@@ -54,7 +55,7 @@ export function createApp({
 }: AppParts): Koa {
   const app = new Koa();
   const origins = config.CORS_ORIGINS ?? ownOrigins(publicUrl);
-  const pages = loadPages(openApiDocument(routes, { version, serverUrl: publicUrl, tokens: tokens !== null }));
+  const pages = loadPages(openApiDocument(routes, { version, serverUrl: publicUrl, tokens: tokens !== null }), config.STRATEGIES);
   app.on('error', (error: unknown, ctx?: Context) =>
     log.debug({ err: error, requestId: ctx?.state.requestId }, 'stream of an answer ended early'),
   );
@@ -76,6 +77,7 @@ export function createApp({
   app.use(admission.middleware);
   app.use(authentication(tokens, { publicUrl, origins }));
   app.use(rateLimit(config.RATE_LIMIT_PER_SECOND, metrics));
+  app.use(strategiesOff(config.STRATEGIES));
   app.use(routerOf(routes, config));
   app.use(() => {
     throw new WindlassError('not_found', 'There is nothing at this address.');

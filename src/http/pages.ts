@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { extname } from 'node:path';
 import type { Context } from 'koa';
+import { STRATEGIES, type Strategy } from '../core/upload.ts';
 import { ERRORS } from '../errors.ts';
 import { methodNotAllowed } from './router.ts';
 
@@ -60,16 +61,18 @@ function errorsHtml(): string {
 const errorTable = (): object =>
   Object.fromEntries(Object.entries(ERRORS).map(([code, { title, cause, cure }]) => [code, { title, cause, cure }]));
 
+const OFFERED = /(<meta name="windlass-strategies" content=")[^"]*/;
+
 const json = (name: string, value: object): Asset => asset(name, Buffer.from(JSON.stringify(value)), DOCS_POLICY);
 
 const inCode = (text: string): string => text.replaceAll(/`([^`]+)`/g, '<code>$1</code>');
 
 /** The console, the API's page and its document, by path. */
-export function loadPages(openApi: object): Map<string, Asset> {
+export function loadPages(openApi: object, offered: readonly Strategy[] = STRATEGIES): Map<string, Asset> {
   const ui = createRequire(import.meta.url);
   const swagger = (name: string): Asset => asset(name, readFileSync(ui.resolve(`swagger-ui-dist/${name}`)), DOCS_POLICY);
   return new Map<string, Asset>([
-    ...consoleAssets(),
+    ...consoleAssets(offered),
     ['/docs', asset('docs.html', Buffer.from(DOCS_HTML), DOCS_POLICY)],
     ['/docs/errors', asset('errors.html', Buffer.from(errorsHtml()), DOCS_POLICY)],
     ['/docs/errors.json', json('errors.json', errorTable())],
@@ -80,12 +83,14 @@ export function loadPages(openApi: object): Map<string, Asset> {
   ]);
 }
 
-/** The console: its page at `/`, every other file of its folder below `/console/`. */
-function consoleAssets(): [string, Asset][] {
+/** The console: its page at `/`, which is told what this server offers; every other file of its folder below `/console/`. */
+function consoleAssets(offered: readonly Strategy[]): [string, Asset][] {
   const folder = new URL('../console/', import.meta.url);
   return readdirSync(folder).map((name) => {
-    const path = name === 'index.html' ? '/' : `/console/${name}`;
-    return [path, asset(name, readFileSync(new URL(name, folder)), CONSOLE_POLICY)];
+    const body = readFileSync(new URL(name, folder));
+    if (name !== 'index.html') return [`/console/${name}`, asset(name, body, CONSOLE_POLICY)];
+    const page = String(body).replace(OFFERED, `$1${offered.join(',')}`);
+    return ['/', asset(name, Buffer.from(page), CONSOLE_POLICY)];
   });
 }
 

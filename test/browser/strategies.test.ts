@@ -44,6 +44,16 @@ describeInBrowser('sending files from the console', () => {
     await console.close();
   });
 
+  test('only what the server offers can be chosen, and is', async () => {
+    await using presigning = await startServer({ STRATEGIES: 'relay,presign' });
+    const console = await ConsolePage.open(browser, presigning.url);
+    const radios = console.page.getByRole('radio');
+    expect(await radios.evaluateAll((all) => all.map((one) => one.getAttribute('value')))).toEqual(['relay', 'presign']);
+    expect(await console.page.getByRole('radio', { checked: true }).getAttribute('value')).toBe('relay');
+    expect(console.faults).toEqual([]);
+    await console.close();
+  });
+
   test('several files at once, among them an empty one and one whose name looks like markup', async () => {
     const console = await ConsolePage.open(browser, server.url);
     const empty = await files.add('empty.txt', 0);

@@ -40,7 +40,7 @@ describe('the test of the chart', () => {
     rmSync(folder, { recursive: true });
   });
   const run = (env: Record<string, string> = {}) =>
-    start('test-uploads.mjs', [], { WINDLASS_URL: server.url, WINDLASS_TOKEN: `${token}\n`, KEEPS_FILES: 'true', ...env });
+    start('test-uploads.mjs', [], { WINDLASS_URL: server.url, WINDLASS_TOKEN: `${token}\n`, STRATEGIES: 'direct,relay,presign', ...env });
 
   test('uploads by all three strategies, compares, and leaves nothing behind', async () => {
     const program = run();
@@ -50,21 +50,24 @@ describe('the test of the chart', () => {
 
   test('reaches the store elsewhere than links say, where they lead nowhere from inside', async () => {
     await using hidden = await startServer({ TOKENS_FILE: join(folder, 'tokens'), PUBLIC_URL: 'http://store.invalid' });
-    const env = { WINDLASS_URL: hidden.url, KEEPS_FILES: 'true' };
+    const env = { WINDLASS_URL: hidden.url, STRATEGIES: 'direct,relay,presign' };
     const lost = run(env);
     expect([await lost.ended, lost.output]).toEqual([1, expect.stringMatching(/FAILED +presign: .*store\.invalid/)]);
     const found = run({ ...env, STORE_ADDRESS: `127.0.0.1:${hidden.port}` });
     expect([await found.ended, found.output]).toEqual([0, expect.stringContaining('ok      presign')]);
   });
 
-  test('wants files refused where no pod keeps any', async () => {
-    const keeping = run({ KEEPS_FILES: 'false' });
-    expect(await keeping.ended).not.toBe(0);
-    await using full = await startServer({ TOKENS_FILE: join(folder, 'tokens'), MIN_FREE_BYTES: '8000TiB' });
-    const program = run({ WINDLASS_URL: full.url, KEEPS_FILES: 'false' });
-    // Here the embedded store is full, too.
-    await program.ended;
-    expect(program.output).toMatch(/direct: refused/);
+  test('wants refused what is not offered, and nothing else', async () => {
+    const wrong = run({ STRATEGIES: 'presign' });
+    expect([await wrong.ended, wrong.output]).toEqual([1, expect.stringMatching(/FAILED +direct: .*was answered 201, not 404/)]);
+    await using presigning = await startServer({ TOKENS_FILE: join(folder, 'tokens'), STRATEGIES: 'presign' });
+    const right = run({ WINDLASS_URL: presigning.url, STRATEGIES: 'presign' });
+    expect([await right.ended, right.output]).toEqual([
+      0,
+      expect.stringMatching(/^ok +direct: refused.*\nok +relay: refused.*\nok +presign: 3000000 bytes.*\n$/),
+    ]);
+    const missing = run({ WINDLASS_URL: presigning.url });
+    expect([await missing.ended, missing.output]).toEqual([1, expect.stringMatching(/FAILED +relay: .*was answered 404, not 202/)]);
   });
 
   test('fails when it is not let in', async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { readConfig, roleProblems } from '../../src/config.ts';
 import { CHART, ciFile, refusal, render, withHelm } from './helm.ts';
 import { envOf, one, podsOf } from './kube.ts';
 
@@ -50,6 +51,9 @@ withHelm(() => {
     ['api.tolerations[].efect', { ...trial, api: { tolerations: [{ efect: 'NoSchedule' }] } }, '/api/tolerations/0'],
     ['api.resources.limits.memory', { ...trial, api: { resources: { limits: { memory: '512 MB' } } } }, '/api/resources/limits/memory'],
     ['image.digest', { ...trial, image: { digest: 'latest' } }, '/image/digest'],
+    ['strategies', { ...trial, strategies: ['direct', 'ftp'] }, '/strategies/1'],
+    ['strategies twice', { ...trial, strategies: ['direct', 'direct'] }, '/strategies'],
+    ['settings.STRATEGIES', { ...trial, settings: { STRATEGIES: 'direct' } }, "'STRATEGIES' not allowed"],
     ['storage.mode', { ...trial, storage: { mode: 'perPod' } }, '/storage/mode'],
     ['service.type', { ...trial, service: { type: 'LoadBalancer' } }, '/service/type'],
     ['publicUrl', { ...trial, publicUrl: 'files.example.com' }, '/publicUrl'],
@@ -76,7 +80,7 @@ withHelm(() => {
     ['ingress.hosts', { ...trial, ingress: { enabled: true } }],
     ['httpRoute.parentRefs', { ...trial, httpRoute: { enabled: true } }],
     ['service.nodePort', { ...trial, service: { nodePort: 30080 } }],
-    ['settings.MIN_FREE_BYTES', { ...trial, storage: { mode: 'None' }, settings: { MIN_FREE_BYTES: 1 } }],
+    ['strategies', { ...trial, storage: { mode: 'None' }, strategies: ['presign', 'direct'] }],
     ['metrics.podMonitor.enabled', { ...trial, metrics: { podMonitor: { enabled: true }, serviceMonitor: { enabled: true } } }],
   ])('what is missing or contradicts itself is refused by its name: %s', (key, values) => {
     expect(refusal(values)).toContain(`: ${key}: `);
@@ -156,9 +160,25 @@ withHelm(() => {
     });
 
     test('None: no server takes a file that would have to stay with it', () => {
-      const { objects, data } = apiOf('presign-only-values.yaml');
+      const { objects, data, pod } = apiOf('presign-only-values.yaml');
       expect(objects.filter(({ kind }) => kind === 'PersistentVolumeClaim' || kind === 'StatefulSet')).toEqual([]);
-      expect(data.MIN_FREE_BYTES).toBe('8000TiB');
+      expect(data).toMatchObject({ STRATEGIES: 'presign', SPOOL_SHARED: 'false' });
+      const volumes = pod('Deployment up-windlass-api').spec.volumes.map(({ name }: { name: string }) => name);
+      expect(volumes).toEqual(['tmp', 'tokens']);
+    });
+
+    test.each([
+      [['direct'], 'PerPod', 'externalS3'],
+      [['direct'], 'Shared', 'externalS3'],
+      [['presign'], 'PerPod', 'internal'],
+    ])('strategies %j with %s need no %s', (strategies, mode, missing) => {
+      const objects = render({ ...production, [missing]: {}, storage: { mode }, strategies });
+      const { data = {} } = one(objects, 'ConfigMap', 'up-windlass');
+      expect(data.STRATEGIES).toBe(strategies.join());
+      const secrets = { MONGODB_URI: 'mongodb://db/windlass', RABBITMQ_URL: 'amqp://queue', TOKENS_FILE: '/etc/windlass/tokens' };
+      const internal: Record<string, string> = missing === 'internal' ? {} : { INTERNAL_SECRET: 'x'.repeat(16), NODE_URL: 'http://pod' };
+      const config = readConfig({ ...data, ...secrets, ...internal });
+      expect((['api', 'relay'] as const).flatMap((role) => roleProblems(config, role))).toEqual([]);
     });
 
     test('on OpenShift the cluster chooses users', () => {

@@ -1,11 +1,12 @@
-// `helm test`: uploads a file by each strategy, reads it back, compares digests, and removes it.
+// `helm test`: uploads a file by each strategy that is offered, reads it back, compares digests, and removes it; the others
+// must be refused.
 import { createHash, randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { buffer } from 'node:stream/consumers';
 
 // biome-ignore lint/style/noProcessEnv: a program of its own, which the chart puts into a pod.
-const { WINDLASS_URL: base, WINDLASS_TOKEN: token, STORE_ADDRESS: storeAddress, KEEPS_FILES: keepsFiles } = process.env;
+const { WINDLASS_URL: base, WINDLASS_TOKEN: token, STORE_ADDRESS: storeAddress, STRATEGIES: offered } = process.env;
 const TYPE = 'application/octet-stream';
 const bytes = randomBytes(3_000_000);
 const sha256Of = (data) => createHash('sha256').update(data).digest('hex');
@@ -80,18 +81,20 @@ async function check(strategy, upload) {
   console.log(`ok      ${strategy}: ${bytes.length} bytes, SHA-256 ${read}`);
 }
 
-async function refused() {
-  await expected(507, await api('POST', '/v1/uploads/direct', { body: bytes, headers: { 'Content-Type': TYPE } }));
-  console.log('ok      direct: refused, because no pod keeps files here');
+async function refused(strategy) {
+  const answer = await expected(
+    404,
+    await api('POST', `/v1/uploads/${strategy}`, { body: '{}', headers: { 'Content-Type': 'application/json' } }),
+  );
+  console.log(`ok      ${strategy}: refused. ${(await answer.json()).detail}`);
 }
 
-const strategies = keepsFiles === 'false' ? { presign } : { direct, relay, presign };
-for (const [strategy, upload] of Object.entries(strategies)) {
+for (const [strategy, upload] of Object.entries({ direct, relay, presign })) {
   try {
-    await check(strategy, await upload());
+    if (offered.split(',').includes(strategy)) await check(strategy, await upload());
+    else await refused(strategy);
   } catch (error) {
     console.error(`FAILED  ${strategy}: ${error.cause?.message ?? error.message}`);
     process.exitCode = 1;
   }
 }
-if (keepsFiles === 'false') await refused();

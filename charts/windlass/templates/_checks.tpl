@@ -2,6 +2,7 @@
 
 {{- define "windlass.checks" -}}
 {{- include "windlass.checkServers" . -}}
+{{- include "windlass.checkStrategies" . -}}
 {{- include "windlass.checkScaling" . -}}
 {{- include "windlass.checkAddresses" . -}}
 {{- include "windlass.checkCluster" . -}}
@@ -15,14 +16,22 @@
 {{- if not (or .Values.externalRabbitmq.existingSecret (include "windlass.hasDev" (dict "root" . "server" "rabbitmq"))) -}}
 {{- fail (printf "externalRabbitmq.existingSecret: name the Secret with the address of RabbitMQ, %s" $trial) -}}
 {{- end -}}
-{{- if not (or .Values.externalS3.bucket (include "windlass.hasDev" (dict "root" . "server" "minio"))) -}}
+{{- if not (or .Values.externalS3.bucket (eq (include "windlass.strategies" .) "direct") (include "windlass.hasDev" (dict "root" . "server" "minio"))) -}}
 {{- fail (printf "externalS3.bucket: name the bucket, %s" $trial) -}}
 {{- end -}}
 {{- if not (or .Values.tokens.existingSecret .Values.devStack.enabled) -}}
 {{- fail (printf "tokens.existingSecret: name the Secret with the tokens file (TOKENS_FILE=./tokens windlass token --tenant NAME writes one), %s" $trial) -}}
 {{- end -}}
-{{- if and (eq .Values.storage.mode "PerPod") (not (or .Values.internal.existingSecret .Values.devStack.enabled)) -}}
+{{- if and (eq .Values.storage.mode "PerPod") (ne (include "windlass.strategies" .) "presign") (not (or .Values.internal.existingSecret .Values.devStack.enabled)) -}}
 {{- fail (printf "internal.existingSecret: name the Secret with the key that signs requests between servers and workers, %s" $trial) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "windlass.checkStrategies" -}}
+{{- range .Values.strategies -}}
+{{- if and (ne . "presign") (eq $.Values.storage.mode "None") -}}
+{{- fail (printf "strategies: %s needs files on servers; with storage.mode=None only presign is possible, others take PerPod or Shared" .) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -48,9 +57,6 @@
 {{- $given = .Values.relay.terminationGracePeriodSeconds -}}
 {{- if and (not (kindIs "invalid" $given)) (le (int64 $given) (int64 .Values.relay.shutdown.graceSeconds)) -}}
 {{- fail "relay.terminationGracePeriodSeconds: must be more than relay.shutdown.graceSeconds" -}}
-{{- end -}}
-{{- if and (eq .Values.storage.mode "None") (hasKey .Values.settings "MIN_FREE_BYTES") -}}
-{{- fail "settings.MIN_FREE_BYTES: not with storage.mode=None, which uses it to refuse what would have to stay on a pod" -}}
 {{- end -}}
 {{- end -}}
 

@@ -62,8 +62,10 @@ env:
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  {{- if ne .root.Values.storage.mode "None" }}
   - name: data
     mountPath: /data
+  {{- end }}
   {{- with .mounts }}
   {{- . | nindent 2 }}
   {{- end }}
@@ -72,11 +74,12 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{/* `data` is the shared volume where there is one; else nothing in it outlives the pod. dict: root, and optionally more (text) */}}
+{{/* `data` is the shared volume where there is one, none where no file stays; else nothing in it outlives the pod. dict: root, and optionally more (text) */}}
 {{- define "windlass.volumes" -}}
 volumes:
   - name: tmp
     emptyDir: {}
+  {{- if ne .root.Values.storage.mode "None" }}
   - name: data
     {{- if eq .root.Values.storage.mode "Shared" }}
     persistentVolumeClaim:
@@ -84,6 +87,7 @@ volumes:
     {{- else }}
     emptyDir: {}
     {{- end }}
+  {{- end }}
   {{- with .more }}
   {{- . | nindent 2 }}
   {{- end }}

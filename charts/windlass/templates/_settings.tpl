@@ -12,6 +12,12 @@ http://localhost:8080
 {{- end -}}
 {{- end -}}
 
+{{/* The strategies that are offered, separated by commas: where no pod keeps a file, only presigned uploads. */}}
+{{- define "windlass.strategies" -}}
+{{- $possible := eq .Values.storage.mode "None" | ternary (list "presign") (list "direct" "relay" "presign") -}}
+{{- default $possible .Values.strategies | join "," -}}
+{{- end -}}
+
 {{/* "true" where a server for trials is installed. dict: root, server (mongodb, rabbitmq or minio) */}}
 {{- define "windlass.hasDev" -}}
 {{- if .root.Values.devStack.enabled }}{{ if (index .root.Values.devStack .server).enabled }}true{{ end }}{{ end -}}
@@ -32,13 +38,14 @@ http://localhost:8080
 {{- include "windlass.fullname" . }}-api
 {{- end -}}
 
+{{/* Nothing where there is no store: direct files alone need none. */}}
 {{- define "windlass.store" -}}
 {{- if include "windlass.usesDevMinio" . -}}
 S3_BUCKET: {{ .Values.devStack.minio.bucket }}
 S3_ENDPOINT: http://{{ include "windlass-dev.fullname" . }}-minio:9000
 S3_PUBLIC_ENDPOINT: {{ .Values.devStack.minio.publicEndpoint }}
 S3_REGION: us-east-1
-{{- else -}}
+{{- else if .Values.externalS3.bucket -}}
 {{- $s3 := .Values.externalS3 -}}
 S3_BUCKET: {{ $s3.bucket | quote }}
 S3_REGION: {{ $s3.region | quote }}
@@ -63,12 +70,9 @@ SPOOL_DIR: /data/spool
 DIRECT_DIR: /data/direct
 PUBLIC_URL: {{ include "windlass.publicUrl" . | quote }}
 RABBITMQ_PREFIX: {{ .Values.externalRabbitmq.prefix | quote }}
-SPOOL_SHARED: {{ ne .Values.storage.mode "PerPod" | quote }}
+STRATEGIES: {{ include "windlass.strategies" . }}
+SPOOL_SHARED: {{ eq .Values.storage.mode "Shared" | quote }}
 {{ include "windlass.store" . }}
-{{- if eq .Values.storage.mode "None" }}
-# More than any disk has: what would have to stay on a pod's disk is refused.
-MIN_FREE_BYTES: 8000TiB
-{{- end }}
 {{- range $name, $value := .Values.settings }}
 {{- if not (kindIs "invalid" $value) }}
 {{ $name }}: {{ include "windlass.text" $value | quote }}
