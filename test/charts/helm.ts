@@ -44,9 +44,9 @@ export function withHelm(define: () => void): void {
 }
 
 /** What `helm template up CHART` gives, parsed. Throws with Helm's words when values are refused. */
-export function render(values: string | object, { chart = CHART, cluster = CLUSTER } = {}): KubeObject[] {
+export function render(values: string | object, { chart = CHART, cluster = CLUSTER, release = 'up' } = {}): KubeObject[] {
   return inFile(values, (file) => {
-    const result = spawnSync(HELM, ['template', 'up', chart, ...cluster, '--values', file], {
+    const result = spawnSync(HELM, ['template', release, chart, ...cluster, '--values', file], {
       encoding: 'utf8',
       maxBuffer: 64 * 1024 ** 2,
     });

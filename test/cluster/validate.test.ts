@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { ciFile, ciFiles, type KubeObject, objectsIn, ROOT, render } from '../charts/helm.ts';
+import { UNUSUAL } from '../charts/unusual-values.ts';
 import { applied, kubectl, restrictedNamespace, withCluster } from './cluster.ts';
 
 /** What the API server says to objects: nothing is made but the service accounts, which pods must find. */
@@ -29,6 +30,22 @@ withCluster(() => {
       expect(stdout.trim().split('\n')).toHaveLength(objects.length);
     },
     60_000,
+  );
+
+  test(
+    'the API server takes every object of unusual values, restricted and without a warning',
+    async () => {
+      const namespace = 'windlass-judges-unusual';
+      await using _ = await restrictedNamespace(namespace);
+      const judgements = [];
+      for (const { about, release, values } of UNUSUAL) {
+        const objects = await known(render(values, { release }));
+        const words = await judged(namespace, objects).catch((error: { stderr: string }) => error);
+        judgements.push([about, words.stderr]);
+      }
+      expect(judgements).toEqual(UNUSUAL.map(({ about }) => [about, '']));
+    },
+    4 * 60_000,
   );
 
   test.each(['small-trial', 'production'])(

@@ -1,11 +1,23 @@
 {{/* What a schema cannot tell: values that contradict each other, or the cluster. Each message begins with the key to change. */}}
 
 {{- define "windlass.checks" -}}
+{{- include "windlass.checkNames" . -}}
 {{- include "windlass.checkServers" . -}}
 {{- include "windlass.checkStrategies" . -}}
 {{- include "windlass.checkScaling" . -}}
 {{- include "windlass.checkAddresses" . -}}
 {{- include "windlass.checkCluster" . -}}
+{{- include "windlass.checkChange" . -}}
+{{- end -}}
+
+{{- define "windlass.checkNames" -}}
+{{- $name := include "windlass.fullname" . -}}
+{{- if not (regexMatch "^[a-z]" $name) -}}
+{{- fail (printf "fullnameOverride: Services need names that begin with a letter, which %s does not; name another" $name) -}}
+{{- end -}}
+{{- if and .Values.devStack.enabled (not (regexMatch "^[a-z]" .Release.Name)) -}}
+{{- fail (printf "devStack.enabled: its Services are named after the release, and so need one whose name begins with a letter; %s does not" .Release.Name) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "windlass.checkServers" -}}

@@ -8,6 +8,14 @@ enableServiceLinks: false
 {{- include "windlass.pullSecrets" .root }}
 securityContext:
   {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
+{{- with .root.Values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .with.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
@@ -107,32 +115,38 @@ volumes:
 {{- end }}
 {{- end -}}
 
+{{/* One's own first: they may be the way to everything else. */}}
+{{- define "windlass.initContainers" -}}
+{{- if or .Values.extraInitContainers .Values.devStack.enabled }}
+initContainers:
+  {{- with .Values.extraInitContainers }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- if .Values.devStack.enabled }}
+  {{- include "windlass.waitForDev" . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* The servers for trials start at the same time, and may have to be pulled first. Without this, pods would crash until they are there, at ever longer intervals. */}}
 {{- define "windlass.waitForDev" -}}
-{{- if .Values.devStack.enabled }}
-{{- $servers := list -}}
-{{- range $server, $port := dict "mongodb" 27017 "rabbitmq" 5672 "minio" 9000 }}
-{{- if include "windlass.hasDev" (dict "root" $ "server" $server) }}
-{{- $servers = append $servers (printf "%s-%s:%d" (include "windlass-dev.fullname" $) $server $port) }}
-{{- end }}
-{{- end }}
-initContainers:
-  - name: wait
-    image: {{ include "windlass.image" . }}
-    imagePullPolicy: {{ .Values.image.pullPolicy }}
-    securityContext:
-      {{- toYaml .Values.securityContext | nindent 6 }}
-    command: [node, --input-type=module, --eval]
-    args:
-      - |
-        {{- .Files.Get "files/wait-for.mjs" | trim | nindent 8 }}
-      {{- range $servers }}
-      - {{ . }}
-      {{- end }}
-    resources:
-      requests: {cpu: 10m, memory: 64Mi}
-      limits: {memory: 128Mi}
-{{- end }}
+- name: wait
+  image: {{ include "windlass.image" . }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  securityContext:
+    {{- toYaml .Values.securityContext | nindent 4 }}
+  command: [node, --input-type=module, --eval]
+  args:
+    - |
+      {{- .Files.Get "files/wait-for.mjs" | trim | nindent 6 }}
+    {{- range $server, $port := dict "mongodb" 27017 "rabbitmq" 5672 "minio" 9000 }}
+    {{- if include "windlass.hasDev" (dict "root" $ "server" $server) }}
+    - {{ include "windlass-dev.fullname" $ }}-{{ $server }}:{{ $port }}
+    {{- end }}
+    {{- end }}
+  resources:
+    requests: {cpu: 10m, memory: 64Mi}
+    limits: {memory: 128Mi}
 {{- end -}}
 
 {{/* Seconds until a pod is killed: more than all that its process may take. dict: given (or null), needed */}}

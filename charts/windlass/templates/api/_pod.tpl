@@ -11,7 +11,7 @@ metadata:
     {{- end }}
 spec:
   {{- include "windlass.podSpec" (dict "root" . "with" $api) | nindent 2 }}
-  {{- include "windlass.waitForDev" . | trim | nindent 2 }}
+  {{- include "windlass.initContainers" . | trim | nindent 2 }}
   {{- include "windlass.topologySpread" (dict "root" . "component" "api" "constraints" $api.topologySpreadConstraints) | trim | nindent 2 }}
   terminationGracePeriodSeconds: {{ include "windlass.gracePeriod" (dict "given" $api.terminationGracePeriodSeconds "needed" (include "windlass.apiNeedsSeconds" .)) }}
   containers:

@@ -11,7 +11,7 @@ metadata:
 spec:
   restartPolicy: Never
   {{- include "windlass.podSpec" (dict "root" .root "with" $jobs) | nindent 2 }}
-  {{- include "windlass.waitForDev" .root | trim | nindent 2 }}
+  {{- include "windlass.initContainers" .root | trim | nindent 2 }}
   containers:
     - name: {{ .component }}
       args: [{{ .component }}]

@@ -1,5 +1,5 @@
 {{- define "windlass-dev.fullname" -}}
-{{- printf "%s-dev" (.Release.Name | trunc 40 | trimSuffix "-") -}}
+{{- printf "%s-dev" (.Release.Name | replace "." "-" | trunc 40 | trimSuffix "-") -}}
 {{- end -}}
 
 {{/* dict: root, component */}}
