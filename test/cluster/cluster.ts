@@ -84,11 +84,15 @@ export const DEV_IMAGES = [
   ...(isFerret ? ['devStack.mongodb.auth=false'] : []),
 ];
 
+/** Little is asked of nodes, so that several installations have room on a small one. */
+export const SMALL_REQUESTS = ['api', 'relay', 'jobs'].map((component) => `${component}.resources.requests.cpu=20m`);
+
 /** Values for an installation with the servers for trials, and small waits. */
 const TRIAL_ARGS = [
   'devStack.enabled=true',
   ...imageValues('image', IMAGE),
   ...DEV_IMAGES,
+  ...SMALL_REQUESTS,
   'api.shutdown.graceSeconds=30',
   'relay.shutdown.graceSeconds=30',
 ].flatMap((value) => ['--set', value]);

@@ -3,14 +3,14 @@ import { follow, type UploadView } from '../support/api-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { useServer } from '../support/suite.ts';
 
-const suite = useServer({ RECONCILE_INTERVAL_SECONDS: '1', ORPHAN_GRACE_SECONDS: '1', SINGLE_PART_BYTES: '1KiB' });
+const suite = useServer({ RECONCILE_INTERVAL_SECONDS: '1', ORPHAN_GRACE_SECONDS: '1', SINGLE_PART_BYTES: '1MiB' });
 
 const SITUATIONS: [string, () => Promise<string>][] = [
   ['stored directly', async () => (await suite.api.raw('direct', 'x')).body.id],
   ['just accepted for the relay', async () => (await suite.api.raw('relay', 'x')).body.id],
   ['stored by the relay', async () => (await suite.api.settled((await suite.api.raw('relay', 'x')).body.id)).id],
   ['pending', async () => (await suite.api.presign({ size: 1 })).body.upload.id],
-  ['pending in parts', async () => (await suite.api.presign({ size: 2000 })).body.upload.id],
+  ['pending in parts', async () => (await suite.api.presign({ size: 2_000_000 })).body.upload.id],
   [
     'sent but not completed',
     async () => {

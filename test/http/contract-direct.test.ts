@@ -29,7 +29,7 @@ describe('a direct upload', () => {
       error: null,
     });
     expect(Date.parse(body.storedAt ?? '')).not.toBeNaN();
-    expect(await (await fetch(body.url ?? '')).text()).toBe(bytes);
+    expect(await (await suite.api.fetch(body.url ?? '')).text()).toBe(bytes);
     expect((await suite.api.upload(body.id)).body).toEqual(body);
   });
 

@@ -34,14 +34,14 @@ describe('a list', () => {
   });
 
   test('is filtered by state, strategy and resource', async () => {
-    const direct = await make({ resourceType: 'order', resourceId: '1' });
-    const pending = (await suite.api.presign({ size: 1, resource: { type: 'order', id: '2' } })).body.upload.id;
+    const direct = await make({ resourceType: 'listed', resourceId: '1' });
+    const pending = (await suite.api.presign({ size: 1, resource: { type: 'listed', id: '2' } })).body.upload.id;
     const ids = async (query: string) => (await suite.api.get(`/v1/uploads?limit=200&${query}`)).body.items.map(({ id }) => id);
-    expect(await ids('resourceType=order')).toEqual([pending, direct]);
-    expect(await ids('resourceType=order&resourceId=1')).toEqual([direct]);
-    expect(await ids('resourceType=order&state=pending')).toEqual([pending]);
-    expect(await ids('resourceType=order&strategy=direct')).toEqual([direct]);
-    expect(await ids('resourceType=order&strategy=relay')).toEqual([]);
+    expect(await ids('resourceType=listed')).toEqual([pending, direct]);
+    expect(await ids('resourceType=listed&resourceId=1')).toEqual([direct]);
+    expect(await ids('resourceType=listed&state=pending')).toEqual([pending]);
+    expect(await ids('resourceType=listed&strategy=direct')).toEqual([direct]);
+    expect(await ids('resourceType=listed&strategy=relay')).toEqual([]);
   });
 
   test.each([

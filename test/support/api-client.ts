@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { digestOf, type RandomFile, sha256Of } from './random-file.ts';
+import { ELSEWHERE } from './server-elsewhere.ts';
 
 export interface LinkView {
   method: 'PUT' | 'POST';
@@ -82,7 +83,7 @@ export interface RawUpload {
 export type Bytes = string | Uint8Array<ArrayBuffer>;
 
 /** Behind one address there may be many servers: then each request is to come to the next of them, on a connection of its own. */
-const CONNECTION: Record<string, string> = process.env.TEST_ON_STACK === 'true' ? { Connection: 'close' } : {};
+const CONNECTION: Record<string, string> = process.env.TEST_ON_STACK === 'true' || ELSEWHERE ? { Connection: 'close' } : {};
 
 /** What a user of the API writes: fetch and JSON, nothing of the server's code. */
 export class ApiClient {
@@ -94,10 +95,11 @@ export class ApiClient {
     this.#headers = token === undefined ? headers : { ...headers, Authorization: `Bearer ${token}` };
   }
 
-  /** `path` is one of the API's, or a whole address, which gets no token of ours. */
+  /** `path` is one of the API's, or a whole address, which gets no token of ours unless it is the API's. */
   fetch(path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<Response> {
-    if (path.startsWith('http')) return fetch(path, init);
-    return fetch(`${this.base}${path}`, {
+    const address = path.startsWith('http') ? path : `${this.base}${path}`;
+    if (!address.startsWith(`${this.base}/`)) return fetch(address, init);
+    return fetch(address, {
       ...init,
       headers: { ...CONNECTION, ...this.#headers, ...(init.headers as Record<string, string>) },
     });

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { AUTHORIZATION, ELSEWHERE } from './server-elsewhere.ts';
 
 export interface RawAnswer {
   status: number;
@@ -16,7 +17,7 @@ export class RawConnection {
   #wake: (() => void)[] = [];
 
   constructor(port: number) {
-    this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    this.socket = connect({ port, host: ELSEWHERE?.hostname ?? '127.0.0.1', allowHalfOpen: true });
     this.socket.on('data', (chunk) => {
       this.#received = Buffer.concat([this.#received, chunk]);
       this.#notify();
@@ -110,7 +111,7 @@ export const head = (port: number, method: string, path: string, headers: Record
   [
     `${method} ${path} HTTP/1.1`,
     `Host: localhost:${port}`,
-    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries({ ...AUTHORIZATION, ...headers }).map(([name, value]) => `${name}: ${value}`),
     '',
     '',
   ].join('\r\n');

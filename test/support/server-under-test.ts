@@ -2,6 +2,7 @@ import type { Addresses } from '../services/servers.ts';
 import { startBalancedStack } from './balanced-stack.ts';
 import type { RunningServer, ServerOptions, Settings } from './server.ts';
 import { startServer as startEmbedded } from './server.ts';
+import { ELSEWHERE } from './server-elsewhere.ts';
 
 /** What tests of the API use of a server, whether that is one process or many behind one address. */
 export type ServerUnderTest = Pick<
@@ -24,5 +25,10 @@ export function startServer(settings: Settings = {}, options: ServerOptions = {}
 
 /** Tests that say something about one process or an embedded part; `reason` tells why the stack is different. */
 export function embeddedOnly(_reason: string, define: () => void): void {
-  if (!onStack) define();
+  if (!onStack && !ELSEWHERE) define();
+}
+
+/** Tests that stop, kill or start servers; `reason` tells why they need some of their own. */
+export function ownServerOnly(_reason: string, define: () => void): void {
+  if (!ELSEWHERE) define();
 }

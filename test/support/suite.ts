@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { ApiClient } from './api-client.ts';
 import type { ServerOptions, Settings } from './server.ts';
+import { AUTHORIZATION, ELSEWHERE, filesElsewhere } from './server-elsewhere.ts';
 import { type ServerUnderTest, startServer } from './server-under-test.ts';
 
 export interface Suite {
@@ -8,18 +9,15 @@ export interface Suite {
   api: ApiClient;
 }
 
-// A server elsewhere, for the files that only need an address and no settings.
-const { TEST_WINDLASS_URL: elsewhere, TEST_WINDLASS_TOKEN: token = '' } = process.env;
-
-/** The server of TEST_WINDLASS_URL, which runs and goes on running. */
-function useServerElsewhere(url: string): Suite {
-  const server = { url, port: Number(new URL(url).port) } as ServerUnderTest;
-  return { server, api: new ApiClient(url, { token }) };
+/** The servers there have their own settings: files whose tests need others are not for them. */
+function useServerElsewhere({ origin, port }: URL): Suite {
+  const server = { url: origin, port: Number(port), storedFiles: filesElsewhere } as ServerUnderTest;
+  return { server, api: new ApiClient(origin, { headers: AUTHORIZATION }) };
 }
 
 /** One server for all tests of a file. Afterwards the file fails if the server met an error it did not expect, or did not stop cleanly. */
 export function useServer(settings: Settings = {}, options: ServerOptions = {}): Suite {
-  if (elsewhere) return useServerElsewhere(elsewhere);
+  if (ELSEWHERE) return useServerElsewhere(ELSEWHERE);
   const suite = {} as Suite;
   beforeAll(async () => {
     suite.server = await startServer(settings, options);
