@@ -12,6 +12,7 @@ RUN npm ci --omit=dev --ignore-scripts \
 COPY LICENSE ./
 COPY bin bin
 COPY src src
+COPY docs/runbooks docs/runbooks
 # What Node compiles at the first start is kept in the image, where the root file system may be read-only.
 COPY deploy/warm-compile-cache.js /tmp/
 RUN NODE_COMPILE_CACHE=/app/.compile-cache node /tmp/warm-compile-cache.js && chmod -R a+rX .compile-cache

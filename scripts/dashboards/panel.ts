@@ -39,8 +39,8 @@ export interface DashboardOptions {
   items: Item[];
 }
 
-/** Replaced by the chart's `metrics.rules.runbookUrl`. */
-const RUNBOOKS = 'https://runbooks.example.com/windlass/';
+/** Where a server of one's own serves them; the chart puts `publicUrl` or `metrics.rules.runbookUrl` in its place. */
+const RUNBOOKS = 'http://localhost:8080/docs/runbooks/';
 const DATASOURCE = { type: 'prometheus', uid: '$datasource' };
 const COLUMNS = 24;
 

@@ -21,6 +21,7 @@ const TYPES: Record<string, string> = {
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
   '.json': 'application/json',
+  '.md': 'text/plain; charset=utf-8',
 };
 
 /**
@@ -73,6 +74,7 @@ export function loadPages(openApi: object, offered: readonly Strategy[] = STRATE
   const swagger = (name: string): Asset => asset(name, readFileSync(ui.resolve(`swagger-ui-dist/${name}`)), DOCS_POLICY);
   return new Map<string, Asset>([
     ...consoleAssets(offered),
+    ...runbooks(),
     ['/docs', asset('docs.html', Buffer.from(DOCS_HTML), DOCS_POLICY)],
     ['/docs/errors', asset('errors.html', Buffer.from(errorsHtml()), DOCS_POLICY)],
     ['/docs/errors.json', json('errors.json', errorTable())],
@@ -92,6 +94,12 @@ function consoleAssets(offered: readonly Strategy[]): [string, Asset][] {
     const page = String(body).replace(OFFERED, `$1${offered.join(',')}`);
     return ['/', asset(name, Buffer.from(page), CONSOLE_POLICY)];
   });
+}
+
+/** What alerts link to, as text: written to be read so, and by whoever is paged. */
+function runbooks(): [string, Asset][] {
+  const folder = new URL('../../docs/runbooks/', import.meta.url);
+  return readdirSync(folder).map((name) => [`/docs/runbooks/${name}`, asset(name, readFileSync(new URL(name, folder)), DOCS_POLICY)]);
 }
 
 export function servePage(ctx: Context, { type, body, etag, policy }: Asset): void {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { loadPages } from '../../src/http/pages.ts';
 import { dashboards, rules } from '../rules/rule-files.ts';
 import { render, withHelm } from './helm.ts';
 
@@ -19,7 +20,16 @@ withHelm(() => {
       const objects = metrics({ rules: { enabled: true, runbookUrl: 'https://wiki.example.com/books/' }, dashboards: { enabled: true } });
       const text = JSON.stringify(objects);
       expect(text).toContain('https://wiki.example.com/books/WindlassNoWorkers.md');
-      expect(text).not.toContain('runbooks.example.com');
+      expect(text).not.toContain('/docs/runbooks/');
+    });
+
+    test('link to what servers serve where the values say nothing', () => {
+      const publicUrl = 'https://files.example.com/';
+      const objects = render({ ...trial, publicUrl, metrics: { rules: { enabled: true }, dashboards: { enabled: true } } });
+      const links = new Set(JSON.stringify(objects).match(/https?:\/\/[^"\\]*\/docs\/runbooks\/[^"\\]*/g));
+      expect(links.size).toBeGreaterThan(10);
+      const pages = loadPages({});
+      for (const link of links) expect([link, pages.has(link.replace('https://files.example.com', ''))]).toEqual([link, true]);
     });
 
     test('and dashboards are left out unless they are switched on', () => {

@@ -3,18 +3,7 @@ import { expect, test } from '@jest/globals';
 import { ApiClient } from '../support/api-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { atomicMongo } from './atomic-mongo.ts';
-import {
-  applied,
-  forward,
-  IMAGE,
-  install,
-  kubectl,
-  RESTRICTED,
-  restrictedNamespace,
-  TRIAL_TOKEN,
-  upgrade,
-  withCluster,
-} from './cluster.ts';
+import { applied, forward, IMAGE, install, kubectl, RESTRICTED, restrictedNamespace, TRIAL_TOKEN, withCluster } from './cluster.ts';
 
 const MINUTES = 60_000;
 const NAMESPACE = 'windlass-keda';
@@ -89,9 +78,8 @@ withCluster(() => {
       await using _ = await restrictedNamespace(NAMESPACE);
       const mongo = await atomicMongo(NAMESPACE);
       const values = [...mongo, ...[...SMALL, ...(await slowStore())].flatMap((value) => ['--set', value])];
-      await install(NAMESPACE, ...values);
-      // Switched on where the queue is already: KEDA then needs no second look.
-      await upgrade(NAMESPACE, ...values, ...SCALING.flatMap((value) => ['--set', value]));
+      // At first neither RabbitMQ nor the queue is there, and KEDA has to look again.
+      await install(NAMESPACE, ...values, ...SCALING.flatMap((value) => ['--set', value]));
       await eventually(async () => expect(await workers()).toBe(1), MINUTES);
 
       await using api = await forward(NAMESPACE, 'service/up-windlass', 80);

@@ -34,7 +34,7 @@ describe.each(alerts)('$alert', ({ file, alert = '', labels, annotations = {} })
     expect(['critical', 'warning']).toContain(labels?.severity);
     expect(annotations.summary).toBeTruthy();
     expect(annotations.description).toBeTruthy();
-    expect(annotations.runbook_url).toBe(`https://runbooks.example.com/windlass/${alert}.md`);
+    expect(annotations.runbook_url).toBe(`http://localhost:8080/docs/runbooks/${alert}.md`);
   });
 
   test('has a runbook with all its parts', () => {

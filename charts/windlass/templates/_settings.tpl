@@ -12,6 +12,11 @@ http://localhost:8080
 {{- end -}}
 {{- end -}}
 
+{{/* Where alerts and dashboards lead to. Servers serve the runbooks along with their pages. */}}
+{{- define "windlass.runbooks" -}}
+{{- default (printf "%s/docs/runbooks" (include "windlass.publicUrl" . | trimSuffix "/")) .Values.metrics.rules.runbookUrl | trimSuffix "/" }}/
+{{- end -}}
+
 {{/* The strategies that are offered, separated by commas: where no pod keeps a file, only presigned uploads. */}}
 {{- define "windlass.strategies" -}}
 {{- $possible := eq .Values.storage.mode "None" | ternary (list "presign") (list "direct" "relay" "presign") -}}
