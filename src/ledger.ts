@@ -75,11 +75,13 @@ export class Ledger {
   }
 
   /**
-   * Changes the record if its lease still is that of `held`; null if it is not, or if there is no record any more. It may
-   * have been amended meanwhile (linked to a resource): that raises its version, but takes nothing from whoever holds the
-   * lease.
+   * Changes the record if its lease still is that of `held`; null if it is not, or if there is no record any more. Nearly
+   * always it is as it was left, and one update does. Otherwise it may have been amended meanwhile (linked to a resource):
+   * that raises its version, but takes nothing from whoever holds the lease.
    */
   async updateHeld(held: Upload, change: (current: Upload, now: Now) => UploadChange): Promise<Upload | null> {
+    const unchanged = await this.apply(held, change(held, this.now()));
+    if (unchanged) return unchanged;
     let ours = true;
     try {
       const changed = await this.update(held.id, (current, now) => {

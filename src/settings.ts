@@ -267,7 +267,7 @@ export const SETTINGS = {
   COMPLETE_WAIT_SECONDS: setting(whole(0, 60), 'How long a completion is waited for before it is answered 202.', '5'),
   LINK_SECRET: secret('Key that signs the links of the embedded store. Default: made at the first start and kept in DATA_DIR.'),
 
-  WORKER_CONCURRENCY: setting(whole(1, 256), 'Jobs that one worker carries out at once.', '4'),
+  WORKER_CONCURRENCY: setting(whole(1, 256), 'Jobs that one worker carries out at once.', '16'),
   JOB_ATTEMPTS: setting(whole(1, 100), 'Tries before a job is given up.', '12'),
   RETRY_BASE_SECONDS: setting(
     whole(0, 3600),

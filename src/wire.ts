@@ -51,6 +51,8 @@ export interface WireOptions {
   publicUrl: string;
   /** Whether a message broker that is away is waited for in the background: a server can do without it for a while. */
   patient: boolean;
+  /** Whether it wants to hear of changes that other processes make: servers do, for those who wait. */
+  listening: boolean;
 }
 
 /** Ports that one server or database stands behind, and so are opened together. */
@@ -219,9 +221,12 @@ async function messagesInSqlite({ config, clock, newId, sqlite, opened }: Wiring
   return { ports: { queue, events: new InProcessUploadEvents() }, provisioned: [] };
 }
 
-async function messagesInRabbit({ config, log, publicUrl, patient, clock, opened }: Wiring, url: string): Promise<Part<Messages>> {
+async function messagesInRabbit(
+  { config, log, publicUrl, patient, listening, clock, opened }: Wiring,
+  url: string,
+): Promise<Part<Messages>> {
   const { openRabbitMessages } = await import('./adapters/rabbitmq/open.ts');
-  const rabbit = await openRabbitMessages({ url, log, prefix: config.RABBITMQ_PREFIX, publicUrl, patient, clock });
+  const rabbit = await openRabbitMessages({ url, log, prefix: config.RABBITMQ_PREFIX, publicUrl, patient, listening, clock });
   opened.push(rabbit);
   const { queue, events } = rabbit;
   return { ports: { queue, events }, provisioned: [queue, events] };

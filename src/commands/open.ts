@@ -33,6 +33,7 @@ function commandOptions(): WireOptions {
     log: createLogger(config.LOG_LEVEL === 'info' ? 'warn' : config.LOG_LEVEL, 'windlass-cli', 2),
     metrics: createMetrics(VERSION),
     patient: false,
+    listening: false,
     publicUrl: config.PUBLIC_URL ?? `http://localhost:${config.PORT}`,
   };
 }

@@ -37,7 +37,7 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
   const publicUrl = config.PUBLIC_URL ?? `http://localhost:${port}`;
   const health: Health = { started: false, ready: false };
 
-  const wired = await wire({ config, log, metrics, publicUrl, patient: true });
+  const wired = await wire({ config, log, metrics, publicUrl, patient: true, listening: roles.api });
   const provisioning = new Provisioning({ provision: wired.provision, log });
   // Workers leave it to servers, which know by what address pages are served.
   if (roles.api) await provisioning.start();

@@ -118,7 +118,7 @@ withServers(() => {
 
     test('whose answer is lost has happened, and is not sent again', async () => {
       const key = newKey();
-      const source = await randomSource(MIB, 'lost answer');
+      const source = await randomSource(2 * MIB, 'lost answer');
       // Opened only after the look at the key has been answered.
       const open: typeof source.open = async (range) => {
         await silence();
@@ -127,7 +127,7 @@ withServers(() => {
       const put = store.put(key, { ...source, open });
       await expect(put).rejects.toMatchObject(UNAVAILABLE);
       await mend();
-      expect(await store.put(key, source)).toMatchObject({ size: MIB, sha256: source.sha256 });
+      expect(await store.put(key, source)).toMatchObject({ size: 2 * MIB, sha256: source.sha256 });
       expect(source.opened).toHaveLength(1);
     });
 

@@ -31,6 +31,7 @@ export async function openTestPlatform(environment: Environment = {}): Promise<T
     metrics: createMetrics('test'),
     publicUrl,
     patient: false,
+    listening: true,
   });
   return {
     platform,

@@ -19,6 +19,8 @@ export class BufferingProxy {
   readonly passed: PassedRequest[] = [];
   /** Response headers that do not come through: what a store would not know. */
   withheld: readonly string[] = [];
+  /** Request headers that are answered with 501, as by a store that does not know what they ask for. */
+  unknown: readonly string[] = [];
   /** Happens before a request is passed on: what somebody else does at that moment. */
   meanwhile: (request: PassedRequest) => Promise<unknown> | undefined = () => undefined;
   readonly #server: Server;
@@ -50,6 +52,10 @@ export class BufferingProxy {
     const passed = { method, path: url, headers };
     this.passed.push(passed);
     await this.meanwhile(passed);
+    if (this.unknown.some((name) => name in headers)) {
+      const text = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>NotImplemented</Code></Error>';
+      return void res.writeHead(501, { 'Content-Type': 'application/xml' }).end(text);
+    }
     const { hostname, port } = this.#target;
     const onward = request({ hostname, port, method, path: url, headers });
     onward.end(body);

@@ -93,7 +93,7 @@ export class LocalDisk implements Disk {
   async remove(key: string): Promise<boolean> {
     const path = pathOfKey(this.#root, key);
     const gone = await absentIsNull(unlink(path).then(() => true));
-    if (gone) await absentIsNull(syncFolder(dirname(path)));
+    if (gone) await absentIsNull(this.#folders.sync(dirname(path)));
     return gone ?? false;
   }
 

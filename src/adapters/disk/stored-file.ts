@@ -30,7 +30,9 @@ export class StoredFile {
 
   /** The stream owns the file from now on, and closes it when it ends or its reader goes away. */
   stream(range?: ByteRange): Readable {
-    return this.#handle.createReadStream({ highWaterMark: READ_BYTES, ...range });
+    // With an end that is known the stream takes no more memory than there are bytes, and does not look for more behind them.
+    const whole = this.entry.size > 0 ? { end: this.entry.size - 1 } : {};
+    return this.#handle.createReadStream({ highWaterMark: READ_BYTES, ...whole, ...range });
   }
 
   close(): Promise<void> {

@@ -12,16 +12,18 @@ export interface RabbitMessagesOptions {
   publicUrl: string;
   /** Whether a broker that is away is waited for. */
   patient: boolean;
+  /** Whether this process hears of changes; all tell of theirs. */
+  listening: boolean;
   /** Epoch ms. */
   clock: () => number;
 }
 
 /** Jobs and events on the connections of one process. Throws `queue_unavailable` when the broker cannot be reached, unless it is patient. */
-export async function openRabbitMessages({ url, log, prefix, publicUrl, patient, clock }: RabbitMessagesOptions) {
+export async function openRabbitMessages({ url, log, prefix, publicUrl, patient, listening, clock }: RabbitMessagesOptions) {
   const rabbit = await openRabbit({ url, log, patient });
   try {
     const queue = new RabbitJobQueue({ rabbit, log, prefix, clock });
-    const events = await RabbitUploadEvents.open({ rabbit, log, prefix, publicUrl });
+    const events = await RabbitUploadEvents.open({ rabbit, log, prefix, publicUrl, listening });
     const close = async (): Promise<void> => {
       await events.close();
       await queue.close();

@@ -4,6 +4,10 @@ import type { UploadEvent, UploadEvents } from '../../ports/upload-events.ts';
 export class InProcessUploadEvents implements UploadEvents {
   readonly #listeners = new Set<(event: UploadEvent) => void>();
 
+  get none(): boolean {
+    return this.#listeners.size === 0;
+  }
+
   async publish(event: UploadEvent): Promise<void> {
     for (const listener of [...this.#listeners]) {
       try {

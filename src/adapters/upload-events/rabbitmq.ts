@@ -20,6 +20,8 @@ export interface RabbitUploadEventsOptions {
   publicUrl: string;
   /** What the name of the exchange begins with. */
   prefix?: string;
+  /** Whether anybody in this process wants to hear of changes. Otherwise the broker need not send them here. */
+  listening?: boolean;
 }
 
 /**
@@ -47,10 +49,10 @@ export class RabbitUploadEvents implements UploadEvents, Provisioned {
     });
   }
 
-  /** With its exchange made, and listening. Throws `queue_unavailable`. */
+  /** Listening, unless that was not asked for. Throws `queue_unavailable`. */
   static async open(options: RabbitUploadEventsOptions): Promise<RabbitUploadEvents> {
     const events = new RabbitUploadEvents(options);
-    await events.#subscription.start();
+    if (options.listening ?? true) await events.#subscription.start();
     return events;
   }
 
@@ -93,6 +95,7 @@ export class RabbitUploadEvents implements UploadEvents, Provisioned {
   }
 
   #hear({ content, properties: { messageId } }: ConsumeMessage): void {
+    if (this.#listeners.none) return;
     const event = fromCloudEvent(content);
     if (event) void this.#listeners.publish(event);
     else this.#options.log.debug({ messageId }, 'an event that this version does not understand');

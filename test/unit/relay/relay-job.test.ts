@@ -109,6 +109,24 @@ test.each([null, 7])('a store that confirms the object but then has %s bytes of 
   expect(await bench.platform.spool.stat(keyIn('spool', upload))).not.toBeNull();
 });
 
+test('a store that has hashed the bytes itself is not asked again', async () => {
+  const upload = await acceptRelay(bench, BYTES);
+  const { put } = bench.platform.store;
+  const hashing: ObjectStore['put'] = async (key, source) => ({
+    ...(await put.call(bench.platform.store, key, source)),
+    sha256: source.sha256,
+  });
+  expect(await run(relayWith({ store: { put: hashing, head: away } }), upload)).toEqual({ outcome: 'done' });
+  expect((await find(upload.id)).state).toBe('stored');
+});
+
+test('a file in the spool that is not as long as it was is no fault of the store: failed at once', async () => {
+  const upload = await acceptRelay(bench, BYTES);
+  await writeFile(join(bench.platform.config.SPOOL_DIR, keyIn('spool', upload)), 'short');
+  expect(await run(relayWith(), upload)).toEqual({ outcome: 'dead', reason: 'bytes_missing' });
+  expect(await bench.platform.store.head(keyIn('files', upload))).toBeNull();
+});
+
 test('an upload that took each of its workers down is given up without another try', async () => {
   const upload = await acceptRelay(bench, BYTES);
   const { uploads } = bench.platform;

@@ -4,7 +4,7 @@ import type { ObjectInfo } from '../../../ports/object-store.ts';
 import { inParallel } from './concurrency.ts';
 import type { S3Connection } from './connection.ts';
 import { within } from './deadline.ts';
-import { ABSENT, refusalOf, unavailable } from './failure.ts';
+import { ABSENT, NOT_IMPLEMENTED, refusalOf, TAKEN, unavailable } from './failure.ts';
 import type { Multiparts } from './multiparts.ts';
 import { quoted } from './notation.ts';
 import type { Found, Objects } from './objects.ts';
@@ -22,7 +22,7 @@ interface CopyParts {
 }
 
 /** The source changed or is gone, or the target is there already; some stores call the last a conflict. */
-const LOST = new Set(['PreconditionFailed', 'ConditionalRequestConflict', ...ABSENT]);
+const LOST = new Set([...TAKEN, ...ABSENT]);
 
 /** Copies inside the store, under the condition that the source still is the object that was looked at. */
 export class Copy {
@@ -117,7 +117,7 @@ export class Copy {
     try {
       return await copy({ IfNoneMatch: '*' });
     } catch (error) {
-      if (refusalOf(error)?.status !== 501) throw error;
+      if (refusalOf(error)?.status !== NOT_IMPLEMENTED) throw error;
       this.#knowsFresh = false;
       return copy({});
     }

@@ -47,6 +47,12 @@ export async function nullIf<T>(codes: readonly string[], work: () => Promise<T>
   }
 }
 
+/** There is an object already, or somebody is making one right now, where there was to be none. */
+export const TAKEN: ReadonlySet<string> = new Set(['PreconditionFailed', 'ConditionalRequestConflict']);
+
+/** For a condition that a store does not know. */
+export const NOT_IMPLEMENTED = 501;
+
 export const ABSENT = ['NoSuchKey'] as const;
 /** For answers to HEAD: what is missing, and whether this is S3 at all, they do not tell. */
 export const ABSENT_PERHAPS = ['HTTP404', ...ABSENT] as const;

@@ -1,10 +1,11 @@
 import type { Readable } from 'node:stream';
+import { isWindlassError } from '../../../errors.ts';
 import type { ByteRange } from '../../../ports/disk.ts';
 import type { MultipartEntry, ObjectInfo, ObjectSource, ObjectStore, PartInfo } from '../../../ports/object-store.ts';
 import type { Provisioned, ProvisionStep } from '../../../ports/provision.ts';
 import type { S3Connection } from './connection.ts';
 import { Copy } from './copy.ts';
-import { eachOrUnavailable, orUnavailable, unavailable } from './failure.ts';
+import { eachOrUnavailable, NOT_IMPLEMENTED, orUnavailable, refusalOf, TAKEN, unavailable } from './failure.ts';
 import { Multiparts } from './multiparts.ts';
 import { holds, Objects } from './objects.ts';
 import { type ProvisionTerms, provision } from './provision.ts';
@@ -29,6 +30,8 @@ const LIMITS: Limits = {
   singleCopyBytes: 5 * 1024 * MIB,
   copyPartBytes: 512 * MIB,
 };
+/** Up to this size an object is sent without a look whether it is there: that would take as long as sending it in vain. */
+const UNSEEN_BYTES = MIB;
 /** Parts of one object that are on their way at once. */
 const CONCURRENCY = 4;
 
@@ -50,6 +53,8 @@ export class S3ObjectStore implements ObjectStore, Provisioned {
   readonly #upload: Upload;
   readonly #copy: Copy;
   readonly #provision: () => Promise<ProvisionStep[]>;
+  /** False for a store that cannot refuse to overwrite. */
+  #knowsFresh = true;
 
   constructor({ connection, clock, provisioning, limits }: S3ObjectStoreOptions) {
     this.bucket = connection.bucket;
@@ -69,9 +74,11 @@ export class S3ObjectStore implements ObjectStore, Provisioned {
   put(key: string, source: ObjectSource, signal?: AbortSignal): Promise<ObjectInfo> {
     return orUnavailable(async () => {
       signal?.throwIfAborted();
+      const unseen = this.#knowsFresh && source.size <= UNSEEN_BYTES ? await this.#putUnseen(key, source, signal) : null;
+      if (unseen) return unseen;
       const there = await this.#objects.find(key);
       if (there && holds(there, source)) return there.info;
-      return source.size > this.#limits.singlePutBytes ? this.#putInParts(key, source, signal) : this.#putWhole(key, source, signal);
+      return source.size > this.#limits.singlePutBytes ? this.#putInParts(key, source, signal) : this.#putWhole(key, source, { signal });
     }, signal);
   }
 
@@ -119,9 +126,30 @@ export class S3ObjectStore implements ObjectStore, Provisioned {
     return orUnavailable(() => this.#provision());
   }
 
-  async #putWhole(key: string, source: ObjectSource, signal?: AbortSignal): Promise<ObjectInfo> {
+  /** By one request, which the store refuses where there is an object already. Null when it has, or cannot. */
+  async #putUnseen(key: string, source: ObjectSource, signal?: AbortSignal): Promise<ObjectInfo | null> {
+    try {
+      return await this.#putWhole(key, source, { fresh: true, signal });
+    } catch (error) {
+      if (signal?.aborted || isWindlassError(error)) throw error;
+      const refusal = refusalOf(error);
+      if (refusal?.status === NOT_IMPLEMENTED) this.#knowsFresh = false;
+      else if (!refusal) return this.#sentBefore(key, source, error);
+      else if (!TAKEN.has(refusal.code)) throw error;
+      return null;
+    }
+  }
+
+  /** A store that wants no body need not read it: the connection may break before the refusal is heard. */
+  async #sentBefore(key: string, source: ObjectSource, error: unknown): Promise<ObjectInfo> {
+    const there = await this.#objects.find(key).catch(() => null);
+    if (there && holds(there, source)) return there.info;
+    throw error;
+  }
+
+  async #putWhole(key: string, source: ObjectSource, options: { fresh?: boolean; signal?: AbortSignal | undefined }): Promise<ObjectInfo> {
     const { size, contentType, sha256 } = source;
-    const { etag, digestKept } = await this.#upload.whole(key, source, signal);
+    const { etag, digestKept } = await this.#upload.whole(key, source, options);
     return { key, size, contentType, etag, sha256: digestKept ? sha256 : null, modifiedAt: this.#clock() };
   }
 

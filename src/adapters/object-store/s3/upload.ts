@@ -32,10 +32,16 @@ export class Upload {
     this.#pieces = new CheckedSender(deps.connection);
   }
 
-  async whole(key: string, source: ObjectSource, signal?: AbortSignal): Promise<Sent> {
+  /** With `fresh` an object that is there already is left, and the store refuses. */
+  async whole(
+    key: string,
+    source: ObjectSource,
+    { fresh = false, signal }: { fresh?: boolean; signal?: AbortSignal | undefined },
+  ): Promise<Sent> {
     const { connection, objects } = this.#deps;
     const { size: ContentLength, contentType: ContentType, sha256 } = source;
-    const fields = { Bucket: connection.bucket, Key: key, ContentLength, ContentType, Metadata: metadataOf(source) };
+    const condition = fresh ? { IfNoneMatch: '*' } : {};
+    const fields = { Bucket: connection.bucket, Key: key, ContentLength, ContentType, Metadata: metadataOf(source), ...condition };
     const send: Send = (client, Body, abortSignal) =>
       client.send(new PutObjectCommand({ ...fields, Body, ChecksumSHA256: base64Of(sha256) }), { abortSignal });
     const sent = await this.#wholes.send(source, null, signal, send);
