@@ -46,7 +46,8 @@ export class Ledger {
   /** The changed record, or null when somebody else changed it first. */
   async apply(upload: Upload, change: UploadChange): Promise<Upload | null> {
     const changed = await this.#uploads.apply(change);
-    if (changed) this.#changed(changed, upload.state);
+    // What else is in its outbox was handed over by whoever put it there: once more would be one job more.
+    if (changed) this.#changed({ ...changed, outbox: change.emit }, upload.state);
     return changed;
   }
 

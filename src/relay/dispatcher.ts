@@ -3,6 +3,7 @@ import { codeOf } from '../errors.ts';
 import type { Platform } from '../platform.ts';
 import type { SpanAttributes } from '../ports/tracing.ts';
 import { inSpan } from '../tracing.ts';
+import { Removals } from './removals.ts';
 
 type DispatcherParts = Pick<
   Platform,
@@ -37,6 +38,7 @@ export class Dispatcher {
   readonly #parts: DispatcherParts;
   readonly #waiting = new Map<string, Waiting>();
   readonly #running = new Map<string, Promise<boolean>>();
+  readonly #removals: Removals;
   #queueUp = true;
   #failedSweeps = 0;
   /** When a new job may knock, while the broker is away; epoch ms. */
@@ -51,6 +53,7 @@ export class Dispatcher {
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
     this.#holder = parts.newId();
+    this.#removals = new Removals(parts);
     parts.metrics.dependencyUp.set({ dependency: 'broker' }, 1);
   }
 
@@ -59,6 +62,7 @@ export class Dispatcher {
     if (this.#stopped || upload.outbox.length === 0) return;
     const waiting = this.#waiting.get(upload.id);
     if (waiting) {
+      waiting.upload = upload;
       for (const message of upload.outbox) waiting.messages.set(message.id, message);
       return;
     }
@@ -81,6 +85,7 @@ export class Dispatcher {
     await this.#sweeping;
     await this.#parts.leases.release(LEASE, this.#holder).catch(() => undefined);
     while (this.#running.size > 0) await Promise.all(this.#running.values());
+    await this.#removals.flush();
   }
 
   /** Publishes what records still hold from before `before` (epoch ms). Resolves when all of it was tried once; never throws. */
@@ -171,12 +176,8 @@ export class Dispatcher {
     const published: string[] = [];
     for (const message of [...jobs, ...events]) if (await this.#publish(upload, message, knock)) published.push(message.id);
     if (published.length === 0) return messages.length === 0;
-    try {
-      await this.#parts.uploads.removeMessages(upload.id, published);
-    } catch (error) {
-      this.#parts.log.warn({ err: error, uploadId: upload.id }, 'published messages could not be taken out; they will be published again');
-      return false;
-    }
+    if (upload.lease && !knock) this.#removals.later(upload.id, published);
+    else if (!(await this.#removals.now(upload.id, published))) return false;
     return published.length === messages.length;
   }
 

@@ -13,6 +13,8 @@ let jobs: Job[];
 let events: UploadEvent[];
 let queueAway: boolean;
 let eventsAway: boolean;
+/** Messages that were taken out of their records, by update. */
+let removals: (readonly string[])[];
 /** Milliseconds that the dispatcher's clock is ahead. */
 let ahead: number;
 let dispatcher: Dispatcher;
@@ -21,6 +23,7 @@ beforeEach(async () => {
   const opened = await openTestPlatform({ OUTBOX_INTERVAL_SECONDS: '60' });
   jobs = [];
   events = [];
+  removals = [];
   queueAway = eventsAway = false;
   ahead = 0;
   const unavailable = new WindlassError('queue_unavailable', 'The broker is away.');
@@ -34,7 +37,17 @@ beforeEach(async () => {
   };
   const queue = { ...opened.platform.queue, publish } as JobQueue;
   const clock = (): number => Date.now() + ahead;
-  dispatcher = new Dispatcher({ ...opened.platform, clock, queue, events: { publish: tell, subscribe: () => () => undefined } });
+  const uploads = new Proxy(opened.platform.uploads, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]) => {
+        if (name === 'removeMessages') removals.push(args[1] as string[]);
+        return member.apply(target, args);
+      };
+    },
+  });
+  dispatcher = new Dispatcher({ ...opened.platform, uploads, clock, queue, events: { publish: tell, subscribe: () => () => undefined } });
   bench = { ...opened, ledger: new Ledger(opened.platform, (upload) => dispatcher.dispatch(upload)) };
 });
 afterEach(async () => {
@@ -70,6 +83,35 @@ test('events of one upload are told in the order in which it changed', async () 
   await dispatcher.stop();
   const versions = [...new Set(events.map((event) => event.upload.version))];
   expect(versions).toEqual([1, 2, 3, 4]);
+});
+
+test('what is published of the beginning and the end of a job leaves its record by one update', async () => {
+  const upload = await acceptRelay(bench, BYTES);
+  await emptied(upload);
+  removals.length = 0;
+  const lease = { token: 'a', expiresAt: Date.now() + 60_000 };
+  const relaying = (await bench.ledger.transition(upload, 'relaying', { lease })) as Upload;
+  await until(() => events.at(-1)?.type === 'upload.relaying');
+  await bench.ledger.transition(relaying, 'stored');
+  await dispatcher.stop();
+  expect(await outboxOf(upload)).toEqual([]);
+  const [, ...told] = events.map(({ id }) => id);
+  expect(removals).toEqual([told]);
+});
+
+test('a job that takes longer does not leave the message of its beginning in the record', async () => {
+  const upload = await acceptRelay(bench, BYTES);
+  await bench.ledger.transition(upload, 'relaying', { lease: { token: 'a', expiresAt: Date.now() + 60_000 } });
+  await emptied(upload);
+});
+
+test('a change hands over its own messages alone: those before it are on their way', async () => {
+  const upload = await acceptAndCrash();
+  await bench.ledger.transition(upload, 'relaying', { lease: { token: 'a', expiresAt: Date.now() + 60_000 } });
+  await until(() => events.length > 0);
+  await dispatcher.stop();
+  expect(jobs).toEqual([]);
+  expect(events.map(({ type }) => type)).toEqual(['upload.relaying']);
 });
 
 test('messages left behind by a crash are found by the sweep', async () => {
