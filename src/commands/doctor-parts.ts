@@ -1,8 +1,10 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { keyOf } from '../core/keys.ts';
+import { codeOf } from '../errors.ts';
 import type { Platform } from '../platform.ts';
 import { isTriedQueue } from '../ports/job-queue.ts';
+import type { ObjectSource, ObjectStore } from '../ports/object-store.ts';
 import type { Parts } from '../wire.ts';
 import { PROBE_TENANT, PROBE_TYPE, probe } from './doctor-machine.ts';
 import { broken, checked, type Finding, ok, skipped, warning } from './finding.ts';
@@ -75,9 +77,28 @@ async function checkStore({ store, newId, clock }: Pick<Platform, 'store' | 'new
     const read = await store.read(key);
     if (!read || !(await buffer(read)).equals(bytes))
       return broken('object store', 'gave back other bytes than were put', 'Check the store.');
+    if (!(await refusesOtherBytes(store, keyOf('staging', PROBE_TENANT, newId()), source)))
+      return broken(
+        'object store',
+        'took other bytes than their digest says: what is damaged on the way there would be stored',
+        'It checks neither checksums nor signatures of bodies: take another store, or a version of it that does.',
+      );
   } finally {
     await store.remove(key);
   }
   if (await store.head(key)) return broken('object store', 'an object that was removed is still there', 'Check the store.');
   return ok('object store', `put, read and removed in ${clock() - startedAt} ms`);
+}
+
+/** Damaged bytes under a digest that is not theirs, as a line between here and the store could make them. */
+async function refusesOtherBytes(store: ObjectStore, key: string, source: ObjectSource): Promise<boolean> {
+  try {
+    await store.put(key, { ...source, open: async () => Readable.from([Buffer.alloc(source.size)]) });
+    return false;
+  } catch (error) {
+    if (codeOf(error) === 'digest_mismatch') return true;
+    throw error;
+  } finally {
+    await store.remove(key);
+  }
 }

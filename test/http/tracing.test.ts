@@ -72,7 +72,7 @@ describe('with a collector', () => {
       expect(send).toMatchObject({ parentSpanId: request.spanId, kind: 4 });
       const job = named(spans, 'process relay');
       expect(job).toMatchObject({ parentSpanId: send.spanId, kind: 5 });
-      for (const call of ['store.put', 'store.head']) expect(named(spans, call)).toMatchObject({ parentSpanId: job.spanId, kind: 3 });
+      for (const call of ['store.put', 'uploads.apply']) expect(named(spans, call)).toMatchObject({ parentSpanId: job.spanId, kind: 3 });
     }, 30_000);
   });
 

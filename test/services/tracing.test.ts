@@ -40,7 +40,7 @@ withServers((servers) => {
       const spans = collector.of(traceId);
       const last = spans.filter(({ name }) => name.startsWith('store.')).at(-1);
       expect(last?.attributes).toMatchObject({ 'aws.s3.bucket': stack.settings.S3_BUCKET });
-      expect(pathOf(spans, last)).toEqual(['POST /v1/uploads/relay', 'send relay', 'process relay', 'store.head']);
+      expect(pathOf(spans, last)).toEqual(['POST /v1/uploads/relay', 'send relay', 'process relay', 'store.put']);
       const job = spans.find(({ name }) => name === 'process relay');
       expect(job?.attributes).toMatchObject({
         'messaging.system': 'rabbitmq',
