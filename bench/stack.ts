@@ -13,6 +13,7 @@ import { keyOf } from '../src/core/keys.ts';
 import { startMongo, startRabbit, startS3 } from '../test/services/servers.ts';
 import type { Connection } from './connection.ts';
 import { EXCHANGES, load } from './scenarios.ts';
+import { namesOf } from './server-names.ts';
 import { type RunningServer, windlassWith } from './servers.ts';
 
 const KIB = 1024;
@@ -38,6 +39,9 @@ const settings = {
   AWS_SECRET_ACCESS_KEY: store.s3.secretAccessKey,
 };
 const docker = (...args: string[]): void => void execFileSync('docker', args, { stdio: 'ignore' });
+
+const names = await namesOf({ mongodb: mongo.uri, rabbitmq: rabbit.url, s3: endpoint });
+console.log(`on ${names.join(', ')}`);
 
 interface Row {
   what: string;
@@ -89,19 +93,28 @@ interface Stored {
   history: { state: string; at: string }[];
 }
 
-async function allStored(server: RunningServer, count: number): Promise<Stored[]> {
-  for (;;) {
-    const found: Stored[] = [];
-    let cursor = '';
-    do {
-      const answer = await fetch(`http://127.0.0.1:${server.port}/v1/uploads?strategy=relay&state=stored&limit=200${cursor}`);
-      const { items, nextCursor } = (await answer.json()) as { items: Stored[]; nextCursor: string | null };
-      found.push(...items);
-      cursor = nextCursor ? `&cursor=${nextCursor}` : '';
-    } while (cursor);
-    if (found.length >= count) return found;
-    await new Promise((resolve) => setTimeout(resolve, 250));
+interface Page {
+  items: Stored[];
+  nextCursor: string | null;
+}
+
+async function page(server: RunningServer, state: string, limit: number, cursor = ''): Promise<Page> {
+  const answer = await fetch(`http://127.0.0.1:${server.port}/v1/uploads?strategy=relay&state=${state}&limit=${limit}${cursor}`);
+  return (await answer.json()) as Page;
+}
+
+/** Lists them only when nothing is left to be done: to list them all the time would be work for the server, too. */
+async function allStored(server: RunningServer): Promise<Stored[]> {
+  const isThere = async (state: string): Promise<boolean> => (await page(server, state, 1)).items.length > 0;
+  while ((await isThere('queued')) || (await isThere('relaying'))) await new Promise((resolve) => setTimeout(resolve, 250));
+  const found: Stored[] = [];
+  let cursor: string | null = '';
+  while (cursor !== null) {
+    const { items, nextCursor } = await page(server, 'stored', 200, cursor);
+    found.push(...items);
+    cursor = nextCursor && `&cursor=${nextCursor}`;
   }
+  return found;
 }
 
 /** Uploads are accepted while the broker is away; when it is back they go to the store, timed from the first to the last. */
@@ -115,7 +128,10 @@ async function drain(one: (typeof LOADS)[number]): Promise<void> {
     note(`${one.name}: accepted while the broker is away`, `${fixed(one.count / accepted.seconds)} requests/s`);
     const cpuBefore = server.cpuSeconds();
     docker('unpause', rabbit.container.getId());
-    const stored = (await allStored(server, one.count + 1)).slice(0, one.count);
+    const all = await allStored(server);
+    const cpu = server.cpuSeconds() - cpuBefore;
+    const stored = all.slice(0, one.count);
+    if (stored.length < one.count) throw new Error(`${stored.length} of ${one.count} uploads were stored`);
     const begun = Math.min(...stored.map(({ history }) => Date.parse(history.find(({ state }) => state === 'relaying')?.at ?? '')));
     const ended = Math.max(...stored.map(({ storedAt }) => Date.parse(storedAt)));
     const seconds = (ended - begun) / 1000;
@@ -123,7 +139,7 @@ async function drain(one: (typeof LOADS)[number]): Promise<void> {
     const bytes = one.count * one.size;
     note(
       `${one.name}: relayed`,
-      `${fixed(bytes / MIB / seconds)} MiB/s, ${fixed(one.count / seconds)} objects/s, ${fixed(((server.cpuSeconds() - cpuBefore) / bytes) * 1024 * MIB, 2)} CPU-s/GiB`,
+      `${fixed(bytes / MIB / seconds)} MiB/s, ${fixed(one.count / seconds)} objects/s, ${fixed((cpu / bytes) * 1024 * MIB, 2)} CPU-s/GiB, ${fixed((cpu / one.count) * 1000, 1)} CPU-ms an object`,
       `raw PUT: ${fixed(bytes / MIB / rawSeconds)} MiB/s, ${fixed(one.count / rawSeconds)} objects/s; ratio ${(rawSeconds / seconds).toFixed(2)}`,
     );
     note(`${one.name}: peak RSS of the process`, `${fixed(server.peakBytes() / MIB)} MiB`);
@@ -137,7 +153,7 @@ async function lag(): Promise<void> {
   try {
     const count = scale(200);
     await load(server, EXCHANGES.relayRaw, { count, parallel: 1, size: 64 * KIB });
-    const lags = (await allStored(server, count))
+    const lags = (await allStored(server))
       .map(({ createdAt, storedAt }) => Date.parse(storedAt) - Date.parse(createdAt))
       .sort((a, b) => a - b);
     note(
@@ -183,7 +199,7 @@ function save(): void {
 
 <!-- Written by \`npm run bench:stack\`. -->
 
-Measured in one run on ${machine}; client, Windlass (\`windlass all\`, records in SQLite where nothing else is said), RabbitMQ, MongoDB and the S3 server on the same machine, from the images \`${process.env.TEST_RABBITMQ_IMAGE ?? 'rabbitmq:4-management'}\`, \`${process.env.TEST_MONGO_IMAGE ?? 'mongo:8'}\` and \`${process.env.TEST_MINIO_IMAGE ?? 'quay.io/minio/minio'}\`. Ratios say something, absolute figures little.
+Measured in one run on ${machine}; client, Windlass (\`windlass all\`, records in SQLite where nothing else is said), and the servers on the same machine, by the names that they give themselves: ${names.join(', ')}. Ratios say something, absolute figures little.
 
 | | | beside it |
 | --- | --- | --- |
