@@ -3,6 +3,7 @@ import { Members } from './members.ts';
 import type { Platform } from './platform.ts';
 import { Rebalancer } from './rebalance/rebalancer.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
+import { BackupJob } from './relay/backup-job.ts';
 import { Dispatcher } from './relay/dispatcher.ts';
 import { RelayJob } from './relay/relay-job.ts';
 import { Worker } from './relay/worker.ts';
@@ -13,6 +14,7 @@ import { Presign } from './strategies/presign.ts';
 import { Redrive } from './strategies/redrive.ts';
 import { Relay } from './strategies/relay.ts';
 import { Resources } from './strategies/resources.ts';
+import { StoredContent } from './strategies/stored-content.ts';
 
 export type Assembly = ReturnType<typeof assemble>;
 
@@ -25,6 +27,7 @@ export function assemble(platform: Platform) {
   const completion = new Completion(parts);
   const resources = new Resources({ ...parts, completion });
   const relayJob = new RelayJob(parts);
+  const backupJob = new BackupJob(parts);
   return {
     platform,
     dispatcher,
@@ -37,11 +40,16 @@ export function assemble(platform: Platform) {
     resources,
     deletion: new Deletion(parts),
     redrive: new Redrive(parts),
+    content: new StoredContent(parts),
     rebalancer: new Rebalancer(parts),
     reconciler: new Reconciler({ ...parts, finishIntent: (resource) => resources.finishIntent(resource) }),
     worker: new Worker({
       ...platform,
-      handlers: { relay: (job, delivery) => relayJob.run(job, delivery), complete: (job, delivery) => completion.runJob(job, delivery) },
+      handlers: {
+        relay: (job, delivery) => relayJob.run(job, delivery),
+        complete: (job, delivery) => completion.runJob(job, delivery),
+        backup: (job, delivery) => backupJob.run(job, delivery),
+      },
     }),
   };
 }

@@ -15,8 +15,11 @@ export interface AuditOptions {
   hash: boolean;
 }
 
+type BytesProblem = 'missing_bytes' | 'unreachable' | 'size_mismatch' | 'digest_mismatch';
+type BackupProblem = 'backup_missing' | 'backup_damaged';
+
 interface AuditProblem {
-  kind: 'missing_bytes' | 'unreachable' | 'size_mismatch' | 'digest_mismatch' | 'orphan' | 'foreign' | 'undelivered' | 'stuck';
+  kind: BytesProblem | BackupProblem | 'orphan' | 'foreign' | 'undelivered' | 'stuck';
   /** Id of the upload, or the key of bytes that belong to none. */
   subject: string;
   detail: string;
@@ -65,13 +68,26 @@ async function problemsOf(
 ): Promise<AuditProblem[]> {
   let upload = first;
   for (let check = 0; ; check += 1) {
-    const problem = stuckProblem(upload, before) ?? (await bytesProblem(parts, upload, options, report));
-    if (!problem) return [];
+    const problems = await problemsNow(parts, upload, before, options, report);
+    if (problems.length === 0) return [];
     const current = await parts.uploads.find(upload.id);
     if (!current) return [];
-    if (current.version === upload.version || check === RECHECKS) return [problem];
+    if (current.version === upload.version || check === RECHECKS) return problems;
     upload = current;
   }
+}
+
+async function problemsNow(
+  parts: AuditParts,
+  upload: Upload,
+  before: number,
+  options: AuditOptions,
+  report: AuditReport,
+): Promise<AuditProblem[]> {
+  const stuck = stuckProblem(upload, before);
+  if (stuck) return [stuck];
+  const found = [await bytesProblem(parts, upload, options, report), await backupProblem(parts, upload, before, options, report)];
+  return found.filter((problem) => problem !== null);
 }
 
 function stuckProblem({ id, state, updatedAt, expiresAt, lease }: Upload, before: number): AuditProblem | null {
@@ -114,6 +130,32 @@ async function bytesProblem(parts: AuditParts, upload: Upload, { hash }: AuditOp
     if (codeOf(error) !== 'node_unavailable') throw error;
     return { kind: 'unreachable', subject: upload.id, detail: `${bytes.where}: that server does not answer` };
   }
+}
+
+/** Of a direct file: the copy that its record names, or that it should have by now. */
+async function backupProblem(
+  { store, config }: AuditParts,
+  upload: Upload,
+  before: number,
+  { hash }: AuditOptions,
+  report: AuditReport,
+): Promise<AuditProblem | null> {
+  const { id, strategy, state, backup, storedAt } = upload;
+  if (state !== 'stored' || strategy !== 'direct') return null;
+  const missing = (detail: string): AuditProblem => ({ kind: 'backup_missing', subject: id, detail: `${detail}: run windlass backup` });
+  if (backup?.state === 'failed') return missing(`given up after ${backup.attempts} tries (${backup.error.code})`);
+  if (backup?.state === 'due') return backup.since < before ? missing('still to be made after the grace period') : null;
+  if (!backup) return config.DIRECT_BACKUP && (storedAt ?? 0) < before ? missing('none was ever asked for') : null;
+  const { key } = backup;
+  const bytes: Bytes = {
+    where: `backup in ${backup.store} ${key}`,
+    size: async () => (await store.head(key))?.size ?? null,
+    read: () => store.read(key),
+  };
+  const problem = await problemWith(bytes, upload, hash, report);
+  if (!problem) return null;
+  const kind = problem.kind === 'missing_bytes' ? 'backup_missing' : 'backup_damaged';
+  return { ...problem, kind, detail: `${problem.detail}: run windlass backup --check` };
 }
 
 async function problemWith(bytes: Bytes, upload: Upload, hash: boolean, report: AuditReport): Promise<AuditProblem | null> {

@@ -47,6 +47,7 @@ export class Gauges {
     const age = (at: number | null): number => (at === null ? 0 : Math.max(0, clock() - at) / 1000);
     setOrRemove(metrics.outboxMessages, backlog?.outboxMessages);
     setOrRemove(metrics.outboxOldest, backlog && age(backlog.outboxOldestAt));
+    setOrRemove(metrics.backupsDue, backlog?.backupsDue);
     setOrRemove(metrics.queuedOldest, backlog && age(backlog.queuedOldestAt));
   }
 

@@ -47,9 +47,13 @@ export class Members {
   /** Who should keep the file of an upload, the best first, without those that have just not answered. */
   async candidates(id: string): Promise<string[]> {
     const rank = (await this.placement()).rank(id);
-    const now = this.#parts.clock();
-    const present = rank.filter((name) => (this.#awayUntil.get(name) ?? 0) <= now);
+    const present = rank.filter((name) => !this.isAway(name));
     return present.length > 0 ? present : rank;
+  }
+
+  /** Whether it has not answered some seconds ago. */
+  isAway(name: string): boolean {
+    return (this.#awayUntil.get(name) ?? 0) > this.#parts.clock();
   }
 
   noteAway(name: string): void {

@@ -16,9 +16,20 @@ const SIZES = [1024, 16 * 1024, 256 * 1024, 1024 ** 2, 16 * 1024 ** 2, 128 * 102
  */
 const OUTCOMES = ['accepted', 'stored', 'rejected', 'refused', 'aborted', 'failed'] as const;
 const JOB_OUTCOMES = ['done', 'retry', 'dead'] as const;
+const BACKUP_OUTCOMES = ['made', 'failed'] as const;
 const JOB_STAGES = ['put', 'verify', 'commit'] as const;
 export type JobStage = (typeof JOB_STAGES)[number];
-export const ORPHAN_KINDS = ['spool', 'direct', 'object', 'staging', 'multipart', 'unfinished', 'record', 'missing_bytes'] as const;
+export const ORPHAN_KINDS = [
+  'spool',
+  'direct',
+  'object',
+  'backup',
+  'staging',
+  'multipart',
+  'unfinished',
+  'record',
+  'missing_bytes',
+] as const;
 
 export const STORE_OPERATIONS = [
   'put',
@@ -158,6 +169,15 @@ function ofJobs(metrics: MetricRegistry) {
       stage: JOB_STAGES,
     }),
     jobRedeliveries: metrics.counter('relay', 'windlass_job_redeliveries_total', 'Jobs that arrived more than once.'),
+    backups: metrics.counter('relay', 'windlass_backups_total', 'Direct files that were copied to the object store, or given up.', {
+      outcome: BACKUP_OUTCOMES,
+    }),
+    backupsDue: metrics.gauge('api', 'windlass_backups_due', 'Direct files whose copy in the object store is asked for and not there yet.'),
+    backupReads: metrics.counter(
+      'api',
+      'windlass_backup_reads_total',
+      'Reads of direct files that were answered from the object store, because a server was away or its bytes were not there.',
+    ),
     queueJobs: metrics.gauge('api', 'windlass_queue_jobs', 'Jobs in the queue: to be taken, waiting for their next try, or given up.', {
       state: QUEUE_STATES,
     }),

@@ -176,12 +176,21 @@ export const SETTINGS = {
     'The servers that direct files are spread over, the same list for all: name=url or name=url;weight=2, separated by commas. Default: every server that runs with DIRECT_PLACEMENT=rendezvous.',
   ),
   DIRECT_WEIGHT: setting(weight(), 'Share of this server in the direct files, in proportion to the others.', '1'),
+  DIRECT_BACKUP: setting(
+    flag(),
+    'Whether workers copy each direct file to the object store, from where it is read while the server that has it is away.',
+    'false',
+  ),
   REBALANCE_INTERVAL_SECONDS: setting(
     whole(0, 86400),
     'How often a server looks for direct files on its disk that belong on another, and moves them. 0 leaves it to `windlass rebalance`.',
     '300',
   ),
-  REBALANCE_BYTES_PER_SECOND: setting(bytes(0), 'How fast one process moves them. 0 sets no limit.', '32MiB'),
+  REBALANCE_BYTES_PER_SECOND: setting(
+    bytes(0),
+    'How fast one process moves them, and how fast `windlass backup` copies them. 0 sets no limit.',
+    '32MiB',
+  ),
 
   MONGODB_URI: foreignSecret(
     /^mongodb(?:\+srv)?:\/\/\S+$/,

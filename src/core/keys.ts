@@ -5,7 +5,8 @@
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const TENANT = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
 
-export type KeyArea = 'files' | 'staging' | 'spool';
+const AREAS = ['files', 'staging', 'spool', 'backups'] as const;
+export type KeyArea = (typeof AREAS)[number];
 
 export const isUploadId = (text: string): boolean => UUID_V7.test(text);
 export const isTenant = (text: string): boolean => TENANT.test(text);
@@ -16,6 +17,12 @@ export function keyOf(area: KeyArea, tenant: string, id: string): string {
   if (!isUploadId(id)) throw new RangeError(`not an upload id: ${JSON.stringify(id)}`);
   return `${area}/${tenant}/${id.slice(-2)}/${id}`;
 }
+
+/**
+ * Where the copy of a direct file lies in the object store: no link is ever signed for it. An upload's bytes never change,
+ * so there is one for each, wherever the file moves.
+ */
+export const backupKeyOf = ({ tenant, id }: { tenant: string; id: string }): string => keyOf('backups', tenant, id);
 
 /** Twelve hexadecimal digits that a copy's name ends with. */
 const COPY_MARK = /~[0-9a-f]{12}$/;
@@ -35,8 +42,9 @@ export const isSameFile = (a: string, b: string): boolean => a.replace(COPY_MARK
 
 /** The inverse of keyOf, and of copyKeyOf; null for anything that they did not make. */
 export function parseKey(key: string): { area: KeyArea; tenant: string; id: string } | null {
-  const [area, tenant, shard, name = '', ...rest] = key.split('/');
-  if (rest.length > 0 || (area !== 'files' && area !== 'staging' && area !== 'spool')) return null;
+  const [first, tenant, shard, name = '', ...rest] = key.split('/');
+  const area = AREAS.find((one) => one === first);
+  if (rest.length > 0 || !area) return null;
   const id = area === 'files' ? name.replace(COPY_MARK, '') : name;
   if (!tenant || !isTenant(tenant) || !id || !isUploadId(id) || shard !== id.slice(-2)) return null;
   return { area, tenant, id };

@@ -45,6 +45,15 @@ export interface Move {
   key: string;
 }
 
+/**
+ * The copy of a direct file in the object store: asked for since `since` (epoch ms) and tried so often; there under its key
+ * since `at`; or given up. Only what is asked for has a `since`: an index over it holds nothing else.
+ */
+export type Backup =
+  | { state: 'due'; since: number; attempts: number; error: UploadError | null }
+  | { state: 'made'; store: 'disk' | 's3'; bucket: string | null; key: string; at: number }
+  | { state: 'failed'; attempts: number; error: UploadError; at: number };
+
 /** Accepted bytes that wait for the relay: on which server's spool and under which key. */
 interface Spooled {
   node: string;
@@ -83,7 +92,7 @@ export interface Trace {
   traceparent: string | null;
 }
 
-export type JobKind = 'relay' | 'complete';
+export type JobKind = 'relay' | 'complete' | 'backup';
 
 /** A message that a change of state leaves behind, to be published by the dispatcher and then taken out. */
 export type OutboxMessage =
@@ -124,13 +133,18 @@ export interface UploadSnapshot {
   lease: Lease | null;
   /** Absent or null while nothing is moved. */
   move?: Move | null;
+  /** Absent or null where none was ever asked for. It is no state of the upload, and clients are not told of it. */
+  backup?: Backup | null;
   /** SHA-256 of the request that made it, when that carried an Idempotency-Key. */
   fingerprint: string | null;
   trace: Trace;
 }
 
 /** What others may be told of an upload: all but how the platform works on it. */
-export type UploadView = Omit<UploadSnapshot, 'resourceRevision' | 'spool' | 'staging' | 'lease' | 'move' | 'fingerprint' | 'trace'>;
+export type UploadView = Omit<
+  UploadSnapshot,
+  'resourceRevision' | 'spool' | 'staging' | 'lease' | 'move' | 'backup' | 'fingerprint' | 'trace'
+>;
 
 export function viewOf(upload: UploadSnapshot): UploadView {
   const { id, tenant, strategy, state, version, filename, contentType, size, sha256, location, resource, metadata } = upload;
@@ -160,6 +174,7 @@ export type UploadFields = Partial<
     | 'staging'
     | 'lease'
     | 'move'
+    | 'backup'
   >
 >;
 
@@ -183,7 +198,7 @@ export interface NewUpload
       UploadSnapshot,
       'id' | 'tenant' | 'strategy' | 'filename' | 'contentType' | 'size' | 'sha256' | 'resource' | 'metadata' | 'trace'
     >,
-    Partial<Pick<UploadSnapshot, 'location' | 'spool' | 'staging' | 'expiresAt' | 'resourceRevision' | 'fingerprint'>> {}
+    Partial<Pick<UploadSnapshot, 'location' | 'spool' | 'staging' | 'expiresAt' | 'resourceRevision' | 'fingerprint' | 'backup'>> {}
 
 const FIRST_STATE: Readonly<Record<Strategy, UploadState>> = { direct: 'stored', relay: 'queued', presign: 'pending' };
 
@@ -208,8 +223,16 @@ export function createUpload(fields: NewUpload, { now, newId }: Now): Upload {
     history: [{ state, at: now }],
     lease: null,
   };
-  return { ...snapshot, outbox: messagesFor(snapshot, state === 'queued' ? 'relay' : undefined, { now, newId }) };
+  return { ...snapshot, outbox: messagesFor(snapshot, firstJobOf(snapshot), { now, newId }) };
 }
+
+function firstJobOf({ state, backup }: UploadSnapshot): JobKind | undefined {
+  if (state === 'queued') return 'relay';
+  return backup?.state === 'due' ? 'backup' : undefined;
+}
+
+/** A backup that is asked for now, and has not been tried yet. */
+export const dueBackup = (now: number): Backup => ({ state: 'due', since: now, attempts: 0, error: null });
 
 /**
  * Changes state, and asks for a job where one is named: a retry names none, because the queue still holds its job.

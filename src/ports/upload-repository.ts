@@ -21,6 +21,8 @@ export interface UploadScan {
   expiresBefore?: number;
   /** No lease, or one that ended strictly earlier. */
   leaseEndedBefore?: number;
+  /** A backup is asked for since strictly earlier than this (epoch ms). */
+  backupDueBefore?: number;
   /** On which server's disk the bytes are, by `location.node`. */
   node?: string;
   /** Ids strictly greater than this one. */
@@ -34,6 +36,8 @@ export interface BacklogStats {
   outboxOldestAt: number | null;
   /** When the oldest upload still in `queued` was created (epoch ms). */
   queuedOldestAt: number | null;
+  /** Direct files whose backup is asked for and not there yet. */
+  backupsDue: number;
 }
 
 /**

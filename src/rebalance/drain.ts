@@ -31,6 +31,9 @@ export interface DrainOptions {
 
 /** A server registers three times in this time: one that has not is not running. Milliseconds. */
 const SILENT_MS = 60_000;
+/** Between two looks at files that others are at, and how often that is done with nothing moved meanwhile. */
+const BUSY_MS = 1000;
+const MOST_WAITS = 60;
 const STALE_MS = 2 * MEMBERS_MS;
 
 /**
@@ -44,11 +47,14 @@ export async function drain({ platform, rebalancer }: DrainParts, node: string, 
   await pause(staleMs, undefined, { signal });
   const report: DrainReport = { node, moved: 0, movedBytes: 0, left: 0, spooled: 0, removed: false };
   // What arrived meanwhile was begun before the mark; a pass that moves nothing will not be better the next time.
-  for (;;) {
+  for (let waits = 0; waits < MOST_WAITS; ) {
     const pass = await rebalancer.run({ node, dryRun: false, signal, onProgress });
     report.moved += pass.moved;
     report.movedBytes += pass.movedBytes;
-    if (pass.moved === 0) break;
+    if (pass.moved > 0) continue;
+    if (pass.busy === 0) break;
+    waits += 1;
+    await pause(BUSY_MS, undefined, { signal });
   }
   const rest = await remainder(platform, node);
   const removed = rest.left === 0 && rest.spooled === 0 && (await nodes.removeDrained(node, clock() - SILENT_MS));

@@ -17,6 +17,8 @@ export interface PassReport {
   movedBytes: number;
   /** Not moved, because a server is away or full, or somebody else is at it: the next pass tries again. */
   postponed: number;
+  /** Of those, files that somebody else is at, such as a worker that makes a backup: soon over. */
+  busy: number;
   /** Not moved, and the log says why: bytes that are gone or damaged, a server's own errors. */
   failed: number;
   /** The server does not answer: the pass ended there. */
@@ -56,6 +58,7 @@ export async function runPass(parts: PassParts, options: PassOptions): Promise<P
     moved: 0,
     movedBytes: 0,
     postponed: 0,
+    busy: 0,
     failed: 0,
     unreachable: false,
   };
@@ -104,6 +107,7 @@ async function consider(parts: PassParts, options: PassOptions, upload: PlacedUp
     report.unreachable = true;
   } else if (outcome === 'damaged' || outcome === 'failed') report.failed += 1;
   else if (outcome !== 'changed') report.postponed += 1;
+  if (outcome === 'busy') report.busy += 1;
 }
 
 async function moveToFirst(

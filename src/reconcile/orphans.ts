@@ -2,12 +2,12 @@ import { type KeyArea, parseKey } from '../core/keys.ts';
 import type { Upload } from '../core/upload.ts';
 import type { Ports } from '../platform.ts';
 import type { Disk } from '../ports/disk.ts';
-import { mayPutParts, ownsDirect, ownsMultipart, ownsObject, ownsSpooled, ownsStaged } from './ownership.ts';
+import { mayPutBackup, mayPutParts, ownsBackup, ownsDirect, ownsMultipart, ownsObject, ownsSpooled, ownsStaged } from './ownership.ts';
 import { inBatches } from './paging.ts';
 
 /** Bytes that no record owns. */
 export interface Orphan {
-  kind: 'spool' | 'direct' | 'object' | 'staging' | 'multipart';
+  kind: 'spool' | 'direct' | 'object' | 'backup' | 'staging' | 'multipart';
   key: string;
   /** Its name was not made by Windlass: somebody else's, so it is told of but never removed. */
   foreign: boolean;
@@ -41,14 +41,15 @@ export async function* findOrphans(parts: OrphanParts, kind: Orphan['kind'], bef
   }
 }
 
-export const ORPHAN_SOURCES = ['spool', 'direct', 'object', 'staging', 'multipart'] as const satisfies Orphan['kind'][];
+export const ORPHAN_SOURCES = ['spool', 'direct', 'object', 'backup', 'staging', 'multipart'] as const satisfies Orphan['kind'][];
 
 const SOURCES: Record<Orphan['kind'], { areas: readonly KeyArea[]; list: (parts: OrphanParts, before: number) => AsyncIterable<Found> }> = {
   spool: { areas: ['spool'], list: ({ spool }) => filesOn(spool, ownsSpooled) },
   direct: { areas: ['files'], list: ({ direct }) => filesOn(direct, ownsDirect) },
   object: { areas: ['files'], list: ({ store }) => objectsIn(store, 'files/', ownsObject) },
+  backup: { areas: ['backups'], list: ({ store }) => objectsIn(store, 'backups/', ownsBackup) },
   staging: { areas: ['staging'], list: ({ store }, before) => objectsIn(store, 'staging/', (upload) => ownsStaged(upload, before)) },
-  multipart: { areas: ['staging', 'files'], list: ({ store }) => multipartsIn(store) },
+  multipart: { areas: ['staging', 'files', 'backups'], list: ({ store }) => multipartsIn(store) },
 };
 
 function idOf(key: string, areas: readonly KeyArea[]): string | null {
@@ -74,11 +75,15 @@ async function* objectsIn(store: Ports['store'], prefix: string, owned: (upload:
   for await (const { key, modifiedAt } of store.list(prefix)) yield { key, at: modifiedAt, owned, remove: () => store.remove(key) };
 }
 
-/** Clients' below staging/; below files/ those that large objects are put or copied by. */
+/** Clients' below staging/; below files/ and backups/ those that large objects are put or copied by. */
 async function* multipartsIn(store: Ports['store']): AsyncGenerator<Found> {
-  for (const area of ['staging', 'files'] as const)
+  for (const area of ['staging', 'files', 'backups'] as const)
     for await (const { key, multipartId, startedAt } of store.listMultiparts(`${area}/`)) {
-      const owned = area === 'staging' ? (upload: Upload): boolean => ownsMultipart(upload, multipartId) : mayPutParts;
+      const owned = {
+        staging: (upload: Upload): boolean => ownsMultipart(upload, multipartId),
+        files: mayPutParts,
+        backups: mayPutBackup,
+      }[area];
       yield { key, at: startedAt, owned, remove: () => store.abortMultipart(key, multipartId) };
     }
 }

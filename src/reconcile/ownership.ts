@@ -15,6 +15,11 @@ export const ownsSpooled = (upload: Upload): boolean => ['queued', 'relaying', '
 export const ownsDirect = ({ state, strategy, location, move }: Upload, key: string): boolean =>
   state === 'stored' && strategy === 'direct' && (location?.key === key || move?.key === key);
 
+/** One that is being made, is there, or was given up with who knows what of it there: until the upload is deleted. */
+export const ownsBackup = ({ state, backup }: Upload): boolean => state === 'stored' && !!backup;
+
+export const mayPutBackup = ({ state, backup }: Upload): boolean => state === 'stored' && backup?.state === 'due';
+
 /** A failed relay may be tried again and then finds its object; a failed completion is never repeated. */
 export function ownsObject({ state, strategy }: Upload): boolean {
   if (state === 'failed') return strategy === 'relay';

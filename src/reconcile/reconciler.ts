@@ -3,7 +3,7 @@ import { checkBytes } from './check-bytes.ts';
 import { expirePending } from './expire-pending.ts';
 import { finishIntents } from './finish-intents.ts';
 import { removeOrphans } from './remove-orphans.ts';
-import { requeueAbandoned, requeueQueued } from './requeue-lost.ts';
+import { requeueAbandoned, requeueBackups, requeueQueued } from './requeue-lost.ts';
 import { forgetIdempotencyKeys, purgeRecords, retireFailed } from './retire-records.ts';
 import { sweepUnfinished } from './sweep-unfinished.ts';
 import type { OrphanKind, ReconcileParts, Task, TaskContext } from './task.ts';
@@ -56,10 +56,12 @@ const SHARED_TASKS: readonly [name: string, task: Task][] = [
   ['expire pending uploads', expirePending],
   ['requeue waiting uploads', requeueQueued],
   ['requeue abandoned uploads', requeueAbandoned],
+  ['requeue backups', requeueBackups],
   ['finish resource links', finishIntents],
   ['give up failed uploads', retireFailed],
   ['forget idempotency keys', forgetIdempotencyKeys],
   ['remove objects', removeOrphans('object')],
+  ['remove backups', removeOrphans('backup')],
   ['remove staged objects', removeOrphans('staging')],
   ['abort multipart uploads', removeOrphans('multipart')],
 ];

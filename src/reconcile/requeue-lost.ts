@@ -19,8 +19,24 @@ export const requeueAbandoned: Task = async (context) => {
     await askAgain(context, upload, marginMs);
 };
 
+/** Backups that have waited for so long that their job may be lost, or that an older worker could do nothing with. */
+export const requeueBackups: Task = async (context) => {
+  const { parts, now } = context;
+  const { RETRY_MAX_SECONDS, LEASE_SECONDS } = parts.config;
+  const patienceMs = Math.max(RETRY_MAX_SECONDS, 2 * LEASE_SECONDS) * 1000;
+  const query = { states: ['stored'] as const, backupDueBefore: now - patienceMs, leaseEndedBefore: now - LEASE_SECONDS * 1000 };
+  for await (const upload of scanUploads(parts.uploads, query)) {
+    const since = upload.backup?.state === 'due' ? upload.backup.since : upload.updatedAt;
+    if (!hasJob(upload) && isDue(upload.updatedAt, since, now, patienceMs))
+      await mend(context, upload, async () => (await parts.ledger.amend(upload, {}, 'backup')) !== null);
+  }
+};
+
+const hasJob = ({ outbox }: Upload): boolean => outbox.some(({ kind }) => kind === 'job');
+
 async function askAgain(context: TaskContext, upload: Upload, patienceMs: number): Promise<void> {
-  if (upload.outbox.some(({ kind }) => kind === 'job') || !isDue(upload, context.now, patienceMs)) return;
+  const { history, updatedAt } = upload;
+  if (hasJob(upload) || !isDue(updatedAt, history.at(-1)?.at ?? updatedAt, context.now, patienceMs)) return;
   const job = upload.state === 'verifying' ? 'complete' : 'relay';
   await mend(context, upload, async () => (await context.parts.ledger.amend(upload, {}, job)) !== null);
 }
@@ -29,7 +45,6 @@ async function askAgain(context: TaskContext, upload: Upload, patienceMs: number
  * Asking raises `updatedAt`, and the next time takes as long again as all the waiting so far: with no worker for a day,
  * the queue holds a handful of jobs for each upload and not hundreds.
  */
-function isDue({ history, updatedAt }: Upload, now: number, patienceMs: number): boolean {
-  const since = history.at(-1)?.at ?? updatedAt;
+function isDue(updatedAt: number, since: number, now: number, patienceMs: number): boolean {
   return now - updatedAt >= Math.max(patienceMs, updatedAt - since);
 }

@@ -1,12 +1,12 @@
 import type { UploadError } from '../core/upload.ts';
 import { codeOf, isWindlassError, WindlassError } from '../errors.ts';
 
-/** The spooled bytes are not what was accepted: no further try can mend that. Its code stands in the upload's `error`. */
-export class SpoolError extends Error {
+/** The bytes that a job should bring to the store are not what was accepted: no further try can mend that. Its code stands in the upload's `error`. */
+export class BytesMissingError extends Error {
   readonly code = 'bytes_missing';
   constructor(detail: string) {
     super(detail);
-    this.name = 'SpoolError';
+    this.name = 'BytesMissingError';
   }
 }
 
@@ -22,7 +22,7 @@ export function mayPass(error: unknown): boolean {
 /** What a client may read about it: never the text of a foreign error, which can name paths and hosts. */
 export function uploadErrorOf(error: unknown): UploadError {
   if (isWindlassError(error)) return { code: error.code, detail: error.detail };
-  if (error instanceof SpoolError) return { code: error.code, detail: error.message };
+  if (error instanceof BytesMissingError) return { code: error.code, detail: error.message };
   return { code: 'internal', detail: 'The job failed unexpectedly; the log has the details.' };
 }
 

@@ -8,7 +8,7 @@ import type { JobStage } from '../metrics.ts';
 import type { Platform } from '../platform.ts';
 import type { Delivery, Job, Settlement } from '../ports/job-queue.ts';
 import type { ObjectInfo, ObjectSource } from '../ports/object-store.ts';
-import { mayPass, notThere, SpoolError, uploadErrorOf } from './failure.ts';
+import { BytesMissingError, mayPass, notThere, uploadErrorOf } from './failure.ts';
 
 type RelayParts = Pick<Platform, 'uploads' | 'store' | 'disks' | 'config' | 'metrics' | 'log' | 'clock' | 'newId'> & { ledger: Ledger };
 
@@ -91,24 +91,24 @@ export class RelayJob {
 
   #sourceOf(upload: Upload): { source: ObjectSource; broken: (error: unknown) => Promise<unknown> } {
     const { size, contentType, sha256 } = upload;
-    if (!upload.spool || !sha256) throw new SpoolError('The record names no spooled bytes.');
+    if (!upload.spool || !sha256) throw new BytesMissingError('The record names no spooled bytes.');
     const { node, key } = upload.spool;
     const spool = this.#parts.disks.spoolOf(node);
     let broken: unknown = null;
     const noted = (error: unknown): unknown => {
-      if (error instanceof SpoolError || codeOf(error) === 'node_unavailable') broken ??= error;
+      if (error instanceof BytesMissingError || codeOf(error) === 'node_unavailable') broken ??= error;
       return error;
     };
     const open: ObjectSource['open'] = async (range) => {
       const bytes = await spool.read(key, range).catch((error: unknown) => Promise.reject(noted(error)));
-      if (!bytes) throw noted(new SpoolError('The accepted bytes are no longer in the spool.'));
+      if (!bytes) throw noted(new BytesMissingError('The accepted bytes are no longer in the spool.'));
       return bytes.once('error', noted);
     };
     /** What the spool has to do with a failure; null where it is the store's. Only then is it worth a look of its own. */
     const brokenBy = async (error: unknown): Promise<unknown> => {
       if (broken || codeOf(error) !== 'digest_mismatch') return broken;
       const entry = await spool.stat(key);
-      return entry?.size === size ? null : new SpoolError('The file in the spool does not have the size that was accepted.');
+      return entry?.size === size ? null : new BytesMissingError('The file in the spool does not have the size that was accepted.');
     };
     return { source: { size, contentType, sha256, open }, broken: brokenBy };
   }

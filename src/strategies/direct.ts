@@ -1,6 +1,6 @@
 import { keyOf } from '../core/keys.ts';
 import { SHARED_DRIVE } from '../core/placement.ts';
-import type { Upload } from '../core/upload.ts';
+import { dueBackup, type Upload } from '../core/upload.ts';
 import { codeOf, WindlassError } from '../errors.ts';
 import type { Members } from '../members.ts';
 import type { Platform } from '../platform.ts';
@@ -36,7 +36,9 @@ export class Direct {
     const node = this.#nodes.get(received.file);
     if (node === undefined) throw new Error('the file was not opened here');
     const location = { store: 'disk', bucket: null, key: received.file.key, node } as const;
-    return acceptFile(this.#deps, this.#deps.disks.directOf(node), received, acceptance, { strategy: 'direct', location });
+    const { config, clock } = this.#deps;
+    const place = { strategy: 'direct', location, backup: config.DIRECT_BACKUP ? dueBackup(clock()) : null } as const;
+    return acceptFile(this.#deps, this.#deps.disks.directOf(node), received, acceptance, place);
   }
 
   /** With the owner, or, while that is away or full, with the next in rank: the file comes home when it can. */

@@ -40,7 +40,7 @@ export async function acceptFile(
   disk: Pick<Disk, 'remove'>,
   { file, ...received }: ReceivedFile,
   { tenant, id, trace, fingerprint, signal }: Acceptance,
-  place: Pick<NewUpload, 'strategy' | 'location' | 'spool'>,
+  place: Pick<NewUpload, 'strategy' | 'location' | 'spool' | 'backup'>,
 ): Promise<Upload> {
   let resourceRevision = 0;
   try {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
-import { amend, type Lease, type NewUpload, type OutboxMessage, transition, type Upload } from '../../src/core/upload.ts';
+import { amend, dueBackup, type Lease, type NewUpload, type OutboxMessage, transition, type Upload } from '../../src/core/upload.ts';
 import type { UploadFilter, UploadRepository } from '../../src/ports/upload-repository.ts';
 import { at, uploadRecord } from '../support/upload-record.ts';
 
@@ -226,15 +226,15 @@ export function describeUploadRepository(name: string, open: () => Promise<Opene
       });
 
       test('has a backlog that can be measured', async () => {
-        expect(await repository.backlog()).toEqual({ outboxMessages: 0, outboxOldestAt: null, queuedOldestAt: null });
+        expect(await repository.backlog()).toEqual({ outboxMessages: 0, outboxOldestAt: null, queuedOldestAt: null, backupsDue: 0 });
         await inserted({}, 3_000);
         const oldest = await inserted({}, 2_000);
         await inserted({ strategy: 'presign' }, 500);
-        expect(await repository.backlog()).toEqual({ outboxMessages: 4, outboxOldestAt: 2_000, queuedOldestAt: 2_000 });
+        expect(await repository.backlog()).toEqual({ outboxMessages: 4, outboxOldestAt: 2_000, queuedOldestAt: 2_000, backupsDue: 0 });
         await repository.removeMessages(oldest.id, ids(oldest.outbox as unknown as Upload[]));
-        expect(await repository.backlog()).toEqual({ outboxMessages: 2, outboxOldestAt: 3_000, queuedOldestAt: 2_000 });
+        expect(await repository.backlog()).toEqual({ outboxMessages: 2, outboxOldestAt: 3_000, queuedOldestAt: 2_000, backupsDue: 0 });
         await leased((await repository.find(oldest.id)) as Upload);
-        expect(await repository.backlog()).toEqual({ outboxMessages: 3, outboxOldestAt: 2_000, queuedOldestAt: 3_000 });
+        expect(await repository.backlog()).toEqual({ outboxMessages: 3, outboxOldestAt: 2_000, queuedOldestAt: 3_000, backupsDue: 0 });
       });
     });
 
@@ -313,6 +313,22 @@ export function describeUploadRepository(name: string, open: () => Promise<Opene
         expect(await on('api-0')).toEqual([]);
         expect(await on('api-00')).toEqual(ids([first as Upload, elsewhere]));
         expect(ids(await repository.scan({ node: 'api-0', limit: 10 }))).toEqual([second?.id]);
+      });
+
+      test('finds the backups that are still to be made, by how long they have been asked for, and counts them', async () => {
+        const late = await inserted({ strategy: 'direct', backup: dueBackup(3_000) });
+        const early = await inserted({ strategy: 'direct', backup: dueBackup(1_000) });
+        await inserted({ strategy: 'direct' });
+        const made = { state: 'made', store: 's3', bucket: 'b', key: 'backups/acme/ab/x', at: 9_000 } as const;
+        await inserted({ strategy: 'direct', backup: made });
+        const deleted = await inserted({ strategy: 'direct', backup: dueBackup(1_000) });
+        await applied(transition(deleted, 'deleted', {}, at(2_000)));
+        const due = async (backupDueBefore: number) => ids(await repository.scan({ states: ['stored'], backupDueBefore, limit: 10 }));
+        expect([await due(1_000), await due(3_000), await due(9_000)]).toEqual([[], [early.id], ids([late, early]).sort()]);
+        expect((await repository.backlog()).backupsDue).toBe(2);
+        await applied(amend(early, { backup: made }, at(2_000)));
+        expect((await repository.find(early.id))?.backup).toEqual(made);
+        expect([await due(9_000), (await repository.backlog()).backupsDue]).toEqual([[late.id], 1]);
       });
 
       test('goes through the records of all tenants by ascending id', async () => {

@@ -77,8 +77,12 @@ export async function acceptRelay({ platform, ledger }: TestPlatform, bytes: Uin
 }
 
 /** A direct upload: its bytes on the disk, its record stored. */
-export async function acceptDirect({ platform, ledger }: TestPlatform, bytes: Uint8Array): Promise<Upload> {
-  const upload = newUpload(platform, bytes, { strategy: 'direct' });
+export async function acceptDirect(
+  { platform, ledger }: TestPlatform,
+  bytes: Uint8Array,
+  fields: Partial<NewUpload> = {},
+): Promise<Upload> {
+  const upload = newUpload(platform, bytes, { strategy: 'direct', ...fields });
   const key = keyOf('files', upload.tenant, upload.id);
   await writeFileTo(platform.direct, key, bytes);
   return ledger.create({ ...upload, location: { store: 'disk', bucket: null, key, node: platform.config.NODE_NAME } });

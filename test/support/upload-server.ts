@@ -11,6 +11,7 @@ import { Members } from '../../src/members.ts';
 import type { Platform } from '../../src/platform.ts';
 import { Direct } from '../../src/strategies/direct.ts';
 import { Relay } from '../../src/strategies/relay.ts';
+import { StoredContent } from '../../src/strategies/stored-content.ts';
 import { SCOPES } from '../../src/tokens.ts';
 import { ApiClient } from './api-client.ts';
 import { openTestPlatform, type TestPlatform } from './platform.ts';
@@ -31,7 +32,7 @@ export async function startUploadServer(
   const publicUrl = 'http://localhost:8080';
   const routes = [
     ...receiveRoutes({ ...platform, direct: new Direct(parts), relay: new Relay(parts), publicUrl }),
-    ...contentRoutes({ platform }),
+    ...contentRoutes({ platform, content: new StoredContent(parts) }),
   ];
   const app = new Koa();
   app.on('error', () => undefined);

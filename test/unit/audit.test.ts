@@ -1,10 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type AuditOptions, type AuditReport, audit } from '../../src/audit.ts';
-import { keyOf } from '../../src/core/keys.ts';
-import type { Upload } from '../../src/core/upload.ts';
-import { acceptDirect, acceptRelay, newUpload, openTestPlatform, type TestPlatform, writeFileTo } from '../support/platform.ts';
+import { backupKeyOf, keyOf } from '../../src/core/keys.ts';
+import { dueBackup, type Upload } from '../../src/core/upload.ts';
+import { BackupJob } from '../../src/relay/backup-job.ts';
+import { acceptDirect, acceptRelay, newUpload, openTestPlatform, sha256, type TestPlatform, writeFileTo } from '../support/platform.ts';
 
 const BYTES = Buffer.from('the bytes that were accepted');
 const HOUR = 3_600_000;
@@ -118,4 +120,34 @@ test('an upload that is deleted while it is looked at is no problem', async () =
     },
   });
   expect((await audit({ ...bench.platform, uploads }, { graceSeconds: 3600, hash: true })).problems).toEqual([]);
+});
+
+test('backups are read, too: what is missing, damaged, late or was never asked for is found', async () => {
+  const { platform, ledger } = bench;
+  const accepted = (fields = {}) => acceptDirect(bench, BYTES, fields);
+  const [whole, missing, damaged] = [
+    await accepted({ backup: dueBackup(1) }),
+    await accepted({ backup: dueBackup(1) }),
+    await accepted({ backup: dueBackup(1) }),
+  ];
+  const job = new BackupJob({ ...platform, ledger });
+  for (const upload of [whole, missing, damaged]) await job.run({ uploadId: upload.id }, { signal: new AbortController().signal });
+  await platform.store.remove(backupKeyOf(missing));
+  const wrong = Buffer.alloc(BYTES.length, 'x');
+  await platform.store.remove(backupKeyOf(damaged));
+  await platform.store.put(backupKeyOf(damaged), {
+    size: wrong.length,
+    contentType: 'text/plain',
+    sha256: sha256(wrong),
+    open: async () => Readable.from([wrong]),
+  });
+  const late = await accepted({ backup: dueBackup(Date.now()) });
+  const failed = await accepted({ backup: { state: 'failed', attempts: 12, error: { code: 'store_unavailable', detail: '' }, at: 1 } });
+  const none = await accepted();
+  const found = async (config = platform.config) =>
+    kinds(await audit({ ...platform, config, clock: () => Date.now() + 2 * HOUR }, { graceSeconds: 3600, hash: true }));
+  const backups = (all: string[]) => all.filter((line) => line.startsWith('backup'));
+  const expected = [`backup_damaged ${damaged.id}`, ...[failed, late, missing].map(({ id }) => `backup_missing ${id}`)].sort();
+  expect(backups(await found())).toEqual(expected);
+  expect(backups(await found({ ...platform.config, DIRECT_BACKUP: true }))).toEqual([...expected, `backup_missing ${none.id}`].sort());
 });

@@ -88,12 +88,18 @@ const PLACES = `
   CREATE INDEX uploads_by_node ON uploads (node, state, id) WHERE node IS NOT NULL;
 `;
 
+/** Only records whose backup is still to be made are in the index. */
+const BACKUPS = `
+  ALTER TABLE uploads ADD COLUMN backup_since INTEGER AS (doc ->> '$.backup.since') VIRTUAL;
+  CREATE INDEX uploads_to_back_up ON uploads (state, id, backup_since) WHERE backup_since IS NOT NULL;
+`;
+
 /**
  * Step N brings a database from `user_version` N to N + 1; steps are only ever added at the end. A step must leave the
  * release before it working (new columns, tables and indexes, nothing renamed or dropped), for an upgrade can be taken
  * back: that is why a database from a newer release is not refused here.
  */
-const MIGRATIONS: readonly string[] = [TABLES, NODES, PLACES];
+const MIGRATIONS: readonly string[] = [TABLES, NODES, PLACES, BACKUPS];
 
 /** Brings the database up to date. Safe to repeat and to run in several processes at once. */
 export function migrate(connection: Connection): void {

@@ -8,14 +8,15 @@ import { WindlassError } from '../../errors.ts';
 import type { Platform } from '../../platform.ts';
 import type { ByteRange } from '../../ports/disk.ts';
 import { findUpload } from '../../strategies/find-upload.ts';
-import { followMoves } from '../../strategies/follow-moves.ts';
+import type { StoredContent } from '../../strategies/stored-content.ts';
 import { digestField } from '../digest-fields.ts';
 import { evaluatePreconditions, ifRangeHolds, parseRange, type Validator } from '../ranges.ts';
 import { type Reply, type Route, route } from '../route.ts';
 import { uploadParams } from '../schemas.ts';
 
 export interface ContentRouteParts {
-  platform: Pick<Platform, 'uploads' | 'disks' | 'store' | 'presigner' | 'config' | 'clock' | 'log'>;
+  platform: Pick<Platform, 'uploads' | 'presigner' | 'config' | 'clock' | 'log'>;
+  content: StoredContent;
 }
 
 interface StoredUpload extends Upload {
@@ -29,7 +30,7 @@ const contentQuery = z.strictObject({
 const BINARY = { '*/*': { schema: { type: 'string', format: 'binary' } } };
 
 /** Reading the bytes of a stored upload (RFC 9110), wherever they are. */
-export const contentRoutes = ({ platform }: ContentRouteParts): Route[] => [
+export const contentRoutes = (parts: ContentRouteParts): Route[] => [
   route({
     method: 'get',
     path: '/v1/uploads/{id}/content',
@@ -54,8 +55,8 @@ export const contentRoutes = ({ platform }: ContentRouteParts): Route[] => [
     },
     errors: ['not_stored', 'precondition_failed', 'range_not_satisfiable', 'store_unavailable', 'node_unavailable'],
     async handle({ ctx, params: { id }, query, principal }) {
-      const upload = requireStored(await findUpload(platform.uploads, principal.tenant, id));
-      return new ContentAnswer(platform, ctx, upload).send(query.stream === '1');
+      const upload = requireStored(await findUpload(parts.platform.uploads, principal.tenant, id));
+      return new ContentAnswer(parts, ctx, upload).send(query.stream === '1');
     },
   }),
 ];
@@ -68,12 +69,14 @@ function requireStored(upload: Upload): StoredUpload {
 
 class ContentAnswer {
   readonly #platform: ContentRouteParts['platform'];
+  readonly #content: StoredContent;
   readonly #ctx: Context;
   readonly #upload: StoredUpload;
   readonly #validator: Validator;
 
-  constructor(platform: ContentRouteParts['platform'], ctx: Context, upload: StoredUpload) {
+  constructor({ platform, content }: ContentRouteParts, ctx: Context, upload: StoredUpload) {
     this.#platform = platform;
+    this.#content = content;
     this.#ctx = ctx;
     this.#upload = upload;
     this.#validator = { etag: `"${upload.sha256 ?? upload.id}"`, modifiedAt: upload.storedAt ?? upload.createdAt };
@@ -158,11 +161,7 @@ class ContentAnswer {
   }
 
   async #open(range: ByteRange | null): Promise<Readable> {
-    const { disks, store, uploads } = this.#platform;
-    const bytes = await followMoves(uploads, this.#upload, ({ key, node }) => {
-      const from = node === null ? store : disks.directOf(node);
-      return range ? from.read(key, range) : from.read(key);
-    });
+    const bytes = await this.#content.open(this.#upload, range);
     if (!bytes) throw this.#lost('there are no bytes under its key');
     return bytes;
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { copyKeyOf, isSameFile, isTenant, isUploadId, type KeyArea, keyOf, parseKey } from '../../../src/core/keys.ts';
 
-const area = fc.constantFrom<KeyArea[]>('files', 'staging', 'spool');
+const area = fc.constantFrom<KeyArea[]>('files', 'staging', 'spool', 'backups');
 const tenant = fc.stringMatching(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
 const uploadId = fc.uuid({ version: 7 });
 const ID = '0199f7a0-1c2e-7d3a-8b4c-5d6e7f809102';
@@ -38,7 +38,7 @@ const hostile = fc.oneof(
   uploadId.map((id) => id.toUpperCase()),
   fc.uuid({ version: 4 }),
 );
-const SAFE_KEY = /^(?:files|staging|spool)\/[a-z0-9-]{1,64}\/[0-9a-f]{2}\/[0-9a-f-]{36}$/;
+const SAFE_KEY = /^(?:files|staging|spool|backups)\/[a-z0-9-]{1,64}\/[0-9a-f]{2}\/[0-9a-f-]{36}$/;
 
 describe('keys', () => {
   test('name area, tenant, the end of the id, and the id', () => {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { v7 } from 'uuid';
 import { LocalDisk } from '../../../src/adapters/disk/local-disk.ts';
 import { keyOf } from '../../../src/core/keys.ts';
-import type { Upload } from '../../../src/core/upload.ts';
+import type { NewUpload, Upload } from '../../../src/core/upload.ts';
 import { WindlassError } from '../../../src/errors.ts';
 import { Members } from '../../../src/members.ts';
 import type { Platform } from '../../../src/platform.ts';
@@ -56,8 +56,8 @@ export class ServersRig {
   }
 
   /** A stored file on a server's disk. */
-  async put(node: string, bytes: Uint8Array): Promise<PlacedUpload> {
-    const upload = newUpload(this.platform, bytes, { strategy: 'direct' });
+  async put(node: string, bytes: Uint8Array, fields: Partial<NewUpload> = {}): Promise<PlacedUpload> {
+    const upload = newUpload(this.platform, bytes, { strategy: 'direct', ...fields });
     const key = keyOf('files', upload.tenant, upload.id);
     await writeFileTo(this.diskOf(node), key, bytes);
     return (await this.test.ledger.create({ ...upload, location: { store: 'disk', bucket: null, key, node } })) as PlacedUpload;

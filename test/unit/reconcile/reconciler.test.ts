@@ -2,8 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { keyOf } from '../../../src/core/keys.ts';
-import type { NewUpload, Upload, UploadState } from '../../../src/core/upload.ts';
+import { backupKeyOf, keyOf } from '../../../src/core/keys.ts';
+import { dueBackup, type NewUpload, type Upload, type UploadState } from '../../../src/core/upload.ts';
 import { Ledger } from '../../../src/ledger.ts';
 import type { Platform } from '../../../src/platform.ts';
 import type { Resource } from '../../../src/ports/resource-repository.ts';
@@ -323,6 +323,7 @@ describe('the run itself', () => {
     expect(report?.removed).toMatchObject({ spool: 1, multipart: 1 });
     expect(report?.tasks.filter(({ error }) => error === 'away').map(({ task }) => task)).toEqual([
       'remove objects',
+      'remove backups',
       'remove staged objects',
     ]);
   });
@@ -346,5 +347,37 @@ describe('the run itself', () => {
     on.start();
     await until(async () => (await bench.platform.spool.stat(spooled)) === null);
     await on.stop();
+  });
+});
+
+describe('backups', () => {
+  const due = async (): Promise<Upload> => published(await acceptDirect(bench, BYTES, { backup: dueBackup(Date.now()) }));
+  const putBackup = (upload: Upload): Promise<unknown> =>
+    bench.platform.store.put(backupKeyOf(upload), {
+      size: BYTES.length,
+      contentType: 'text/plain',
+      sha256: sha256(BYTES),
+      open: async () => Readable.from([BYTES]),
+    });
+
+  test('whose job may be lost are asked for again, ever more rarely', async () => {
+    const upload = await due();
+    await run(60_000);
+    expect(await jobs(upload.id)).toBe(0);
+    await run(HOUR);
+    expect(await jobs(upload.id)).toBe(1);
+    await run(HOUR);
+    expect(await jobs(upload.id)).toBe(1);
+  });
+
+  test('without a record that wants them are removed, others never', async () => {
+    const [kept, deleted] = [await due(), await due()];
+    await putBackup(kept);
+    await putBackup(deleted);
+    await move(deleted, 'deleted');
+    const report = await run(2 * HOUR);
+    expect(report.removed.backup).toBe(1);
+    expect(await bench.platform.store.head(backupKeyOf(kept))).not.toBeNull();
+    expect(await bench.platform.store.head(backupKeyOf(deleted))).toBeNull();
   });
 });

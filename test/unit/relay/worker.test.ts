@@ -32,7 +32,7 @@ afterEach(async () => {
 
 async function startWorker(handlers: Partial<Record<JobKind, JobHandler>>): Promise<Worker> {
   const unexpected: JobHandler = () => Promise.reject(new Error('no job of this kind was expected'));
-  worker = new Worker({ ...bench.platform, handlers: { relay: unexpected, complete: unexpected, ...handlers } });
+  worker = new Worker({ ...bench.platform, handlers: { relay: unexpected, complete: unexpected, backup: unexpected, ...handlers } });
   await worker.start();
   return worker;
 }
@@ -179,7 +179,7 @@ test('a job whose lease the queue gives to another is cut off', async () => {
   const complete: JobHandler = (_job, { signal }) =>
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
   const queue = { ...bench.platform.queue, consume } as JobQueue;
-  worker = new Worker({ ...bench.platform, queue, handlers: { relay: complete, complete } });
+  worker = new Worker({ ...bench.platform, queue, handlers: { relay: complete, complete, backup: complete } });
   await worker.start();
   const lost = new AbortController();
   const settled = (await handed.promise)({

@@ -62,6 +62,7 @@ function uploadSchema() {
       resource: ANY,
       lease: ANY,
       location: ANY,
+      backup: ANY,
       createdAt: Number,
       updatedAt: Number,
       expiresAt: Number,
@@ -76,6 +77,8 @@ function uploadSchema() {
   schema.index({ tenant: 1, 'resource.type': 1, 'resource.id': 1, _id: -1 }, { name: 'by_resource' });
   schema.index({ state: 1, _id: 1, updatedAt: 1, expiresAt: 1, 'lease.expiresAt': 1 }, { name: 'to_scan' });
   schema.index({ 'location.node': 1, state: 1, _id: 1 }, { name: 'by_node' });
+  // Sparse, and only a backup that is still to be made has the member.
+  schema.index({ 'backup.since': 1, state: 1 }, { name: 'to_back_up', sparse: true });
   schema.index({ state: 1, createdAt: 1 }, { name: 'oldest_of_state' });
   // Sparse, and an empty outbox has neither member: almost no record is in it.
   schema.index({ 'outbox.oldestAt': 1, 'outbox.size': 1 }, { name: 'undelivered', sparse: true });

@@ -29,6 +29,7 @@ export function scanFilter(scan: UploadScan): Conditions {
   return all([
     ...where(scan.states, (states) => ({ state: { $in: states } })),
     ...where(scan.node, (node) => ({ 'location.node': node })),
+    ...where(scan.backupDueBefore, (before) => ({ 'backup.since': { $lt: before } })),
     ...where(scan.after, (after) => ({ _id: { $gt: after } })),
     ...where(scan.updatedBefore, (before) => ({ updatedAt: { $lt: before } })),
     ...where(scan.expiresBefore, (before) => ({ expiresAt: { $lt: before } })),

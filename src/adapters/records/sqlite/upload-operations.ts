@@ -65,10 +65,11 @@ export const uploadOperations = {
   ),
 
   'uploads.backlog': read((connection) =>
-    connection.get<[outboxMessages: number, outboxOldestAt: number | null, queuedOldestAt: number | null]>(
+    connection.get<[outboxMessages: number, outboxOldestAt: number | null, queuedOldestAt: number | null, backupsDue: number]>(
       `SELECT (SELECT coalesce(sum(outbox_size), 0) FROM uploads WHERE outbox_oldest_at IS NOT NULL),
               (SELECT min(outbox_oldest_at) FROM uploads WHERE outbox_oldest_at IS NOT NULL),
-              (SELECT min(created_at) FROM uploads WHERE state = 'queued')`,
+              (SELECT min(created_at) FROM uploads WHERE state = 'queued'),
+              (SELECT count(*) FROM uploads WHERE backup_since IS NOT NULL AND state = 'stored')`,
     ),
   ),
 };

@@ -38,6 +38,7 @@ export function scanQuery(scan: UploadScan): Query {
     select([
       ['state = ?', state],
       ['node = ?', scan.node],
+      ['backup_since < ?', scan.backupDueBefore],
       ['id > ?', scan.after],
       ['updated_at < ?', scan.updatedBefore],
       ['expires_at < ?', scan.expiresBefore],

@@ -60,8 +60,9 @@ export class SqliteUploadRepository implements UploadRepository {
   }
 
   async backlog(): Promise<BacklogStats> {
-    const [outboxMessages = 0, outboxOldestAt = null, queuedOldestAt = null] = (await this.#database.call('uploads.backlog')) ?? [];
-    return { outboxMessages, outboxOldestAt, queuedOldestAt };
+    const [outboxMessages = 0, outboxOldestAt = null, queuedOldestAt = null, backupsDue = 0] =
+      (await this.#database.call('uploads.backlog')) ?? [];
+    return { outboxMessages, outboxOldestAt, queuedOldestAt, backupsDue };
   }
 
   async ping(): Promise<void> {
