@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addAll } from './commands/all.ts';
 import { addApi, addRelay } from './commands/api.ts';
 import { addAudit } from './commands/audit.ts';
+import { addBackup } from './commands/backup.ts';
 import { addConfig } from './commands/config.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDrain } from './commands/drain.ts';
@@ -61,7 +62,7 @@ for (const add of [addUpload, addStatus, addList, addGet, addRemove]) add(progra
 program.commandsGroup('Operation, beside the server and with its settings:');
 for (const add of [addProvision, addDoctor]) add(program, openParts);
 for (const add of [addAudit, addReconcile, addRedrive]) add(program, openPlatform);
-for (const add of [addRebalance, addDrain]) add(program, openPlatform);
+for (const add of [addRebalance, addDrain, addBackup]) add(program, openPlatform);
 
 // `windlass list | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));

@@ -61,11 +61,11 @@ async function rebalanceAll({ rebalancer }: Opened, nodes: readonly string[], dr
   }
 }
 
-/** Aborted by the first SIGINT or SIGTERM: moves that are under way are taken back then. */
-export function untilInterrupted(): AbortSignal {
+/** Aborted by the first SIGINT or SIGTERM: what is under way is taken back then. */
+export function untilInterrupted(rest = 'what was not moved is where it was'): AbortSignal {
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => interrupted.abort(new Error(`broken off by ${signal}; what was not moved is where it was`)));
+    process.once(signal, () => interrupted.abort(new Error(`broken off by ${signal}; ${rest}`)));
   return interrupted.signal;
 }
 

@@ -42,6 +42,9 @@ test('windlass help names every command and the exit codes', async () => {
     'audit',
     'reconcile',
     'redrive',
+    'rebalance',
+    'drain',
+    'backup',
   ])
     expect(stdout).toMatch(new RegExp(`^ +${name}\\b`, 'm'));
   expect(stdout).toMatch(/Exit codes: 0 all done/);
