@@ -27,7 +27,8 @@ export interface ApiOptions {
 }
 
 function allRoutes(assembly: Assembly, publicUrl: string, stopping: AbortSignal): Route[] {
-  const parts = { ...assembly.platform, ...assembly, publicUrl, stopping };
+  const contentUrl = assembly.platform.config.CONTENT_PUBLIC_URL ?? publicUrl;
+  const parts = { ...assembly.platform, ...assembly, publicUrl, contentUrl, stopping };
   const off = addressesOff(parts.config.STRATEGIES);
   const routes = [
     ...receiveRoutes(parts),

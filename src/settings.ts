@@ -144,6 +144,20 @@ export const SETTINGS = {
     url().optional(),
     'Address that clients reach this server by; links are made for it. Default: http://localhost:PORT.',
   ),
+  CONTENT_PUBLIC_URL: setting(
+    url().optional(),
+    'Address below which clients read the content of uploads, where that is another one, such as that of a CDN: the `url` of uploads begins with it. Default: PUBLIC_URL.',
+  ),
+  CONTENT_CACHE: setting(
+    z.enum(['revalidate', 'private', 'public']),
+    'Who may keep content. revalidate: the client, and it asks each time whether it still may have it. private: the client, for CONTENT_MAX_AGE_SECONDS without asking. public: anyone on the way as well, such as a CDN, which then has to see itself who may read.',
+    'revalidate',
+  ),
+  CONTENT_MAX_AGE_SECONDS: setting(
+    whole(1, 31_536_000),
+    'For how long content may be kept without asking. What was deleted can be read from there until then.',
+    '86400',
+  ),
   TOKENS_FILE: setting(
     z.string().min(1).optional(),
     'File with the hashes of service tokens, written by `windlass token`; read again when it changes. Without it no token is asked for, and the server listens on loopback only.',

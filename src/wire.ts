@@ -226,7 +226,8 @@ async function messagesInRabbit(
   url: string,
 ): Promise<Part<Messages>> {
   const { openRabbitMessages } = await import('./adapters/rabbitmq/open.ts');
-  const rabbit = await openRabbitMessages({ url, log, prefix: config.RABBITMQ_PREFIX, publicUrl, patient, listening, clock });
+  const { RABBITMQ_PREFIX: prefix, CONTENT_PUBLIC_URL: contentUrl = publicUrl } = config;
+  const rabbit = await openRabbitMessages({ url, log, prefix, publicUrl, contentUrl, patient, listening, clock });
   opened.push(rabbit);
   const { queue, events } = rabbit;
   return { ports: { queue, events }, provisioned: [queue, events] };

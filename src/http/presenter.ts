@@ -3,8 +3,8 @@ import type { UploadView } from '../core/upload.ts';
 const iso = (at: number): string => new Date(at).toISOString();
 const isoOrNull = (at: number | null): string | null => (at === null ? null : iso(at));
 
-/** An upload as clients see it. `baseUrl` is the public address of this server. */
-export function presentUpload(upload: UploadView, baseUrl: string) {
+/** An upload as clients see it. `contentUrl` is the address below which its content is read. */
+export function presentUpload(upload: UploadView, contentUrl: string) {
   const { id, strategy, state, filename, contentType, size, sha256, location, resource, metadata, error, attempts } = upload;
   return {
     id,
@@ -14,7 +14,7 @@ export function presentUpload(upload: UploadView, baseUrl: string) {
     contentType,
     size,
     sha256,
-    url: state === 'stored' ? `${baseUrl}/v1/uploads/${id}/content` : null,
+    url: state === 'stored' ? `${contentUrl}/v1/uploads/${id}/content` : null,
     location,
     resource,
     metadata,

@@ -29,7 +29,7 @@ beforeEach(async () => {
     return next();
   });
   const redrive = new Redrive({ ...bench.platform, ledger: bench.ledger });
-  app.use(routerOf(adminRoutes({ ...bench.platform, redrive, publicUrl }), bench.platform.config));
+  app.use(routerOf(adminRoutes({ ...bench.platform, redrive, publicUrl, contentUrl: publicUrl }), bench.platform.config));
   server = createHttpServer(app);
   api = new ApiClient(`http://127.0.0.1:${await listen(server, 0, '127.0.0.1')}`);
 });

@@ -175,3 +175,60 @@ describe('in the object store', () => {
     expect((await server.api.get(at, { 'If-None-Match': ETAG })).status).toBe(304);
   });
 });
+
+describe('delivery', () => {
+  const served = async (environment: Record<string, string>): Promise<UploadServer> => {
+    await server.close();
+    server = await startUploadServer(environment);
+    id = (await server.api.raw('direct', HELLO, { type: 'text/plain' })).body.id;
+    return server;
+  };
+
+  test.each([
+    ['private', {}, 'private, max-age=86400, immutable'],
+    ['public', { CONTENT_MAX_AGE_SECONDS: '31536000' }, 'public, max-age=31536000, immutable'],
+  ])('CONTENT_CACHE=%s lets content be kept, in every answer that has or names it', async (CONTENT_CACHE, more, expected) => {
+    const { api } = await served({ CONTENT_CACHE, ...more });
+    const answers = await Promise.all([
+      api.get(path()),
+      api.get(path(), { Range: 'bytes=2-4' }),
+      api.get(path(), { 'If-None-Match': ETAG }),
+      api.send('HEAD', path()),
+    ]);
+    expect(answers.map(({ status, headers }) => [status, headers.get('cache-control')])).toEqual(
+      [200, 206, 304, 200].map((status) => [status, expected]),
+    );
+  });
+
+  test('errors are kept by nobody, whatever content may', async () => {
+    const { api } = await served({ CONTENT_CACHE: 'public' });
+    const errors = [await api.get(path(), { Range: 'bytes=99-' }), await api.get(path(), { 'Test-Tenant': 'other' })];
+    expect(errors.map(({ status, headers }) => [status, headers.get('cache-control')])).toEqual([
+      [416, 'no-store'],
+      [404, 'no-store'],
+    ]);
+  });
+
+  test('the address of the content is that of the CDN where there is one, and nothing else is', async () => {
+    const { api } = await served({ CONTENT_PUBLIC_URL: 'https://cdn.example.com/files/' });
+    const { body, headers } = await api.raw('direct', HELLO);
+    expect(body.url).toBe(`https://cdn.example.com/files/v1/uploads/${body.id}/content`);
+    expect(headers.get('location')).toBe(`http://localhost:8080/v1/uploads/${body.id}`);
+  });
+
+  test('HEAD answers conditions as GET does, and says the size of the whole, whatever the range', async () => {
+    const head = (headers: Record<string, string>) => server.api.send('HEAD', path(), { headers });
+    expect((await head({ 'If-None-Match': ETAG })).status).toBe(304);
+    expect((await head({ 'If-Match': '"other"' })).status).toBe(412);
+    const ranged = await head({ Range: 'bytes=2-4' });
+    expect([ranged.status, ranged.headers.get('content-length')]).toEqual([200, '10']);
+  });
+
+  test('dates do where there is no ETag, and a weak ETag never stands for bytes', async () => {
+    const at = (await server.api.get(path())).headers.get('last-modified') ?? '';
+    expect((await server.api.get(path(), { 'If-Modified-Since': at })).status).toBe(304);
+    expect(await server.api.get(path(), { Range: 'bytes=2-4', 'If-Range': at })).toMatchObject({ status: 206, text: '234' });
+    expect(await server.api.get(path(), { Range: 'bytes=2-4', 'If-Range': `W/${ETAG}` })).toMatchObject({ status: 200, text: HELLO });
+    expect((await server.api.get(path(), { 'If-None-Match': `W/${ETAG}` })).status).toBe(304);
+  });
+});

@@ -38,6 +38,12 @@ describe('an event as a CloudEvent', () => {
     expect(fromCloudEvent(Buffer.from(JSON.stringify(toCloudEvent(event, PUBLIC_URL))))).toEqual(event);
   });
 
+  test('has the address of the content, which may be that of a CDN', () => {
+    const event = eventOf('stored', STORED);
+    const { source, data } = toCloudEvent(event, PUBLIC_URL, 'https://cdn.example.com');
+    expect([source, data.url]).toEqual([PUBLIC_URL, `https://cdn.example.com/v1/uploads/${event.upload.id}/content`]);
+  });
+
   test('may have members that only a later version knows, anywhere', () => {
     const event = eventOf('stored', STORED);
     const cloudEvent = toCloudEvent(event, PUBLIC_URL);

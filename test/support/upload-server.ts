@@ -30,8 +30,9 @@ export async function startUploadServer(
   const platform: Platform = { ...test.platform, ...replace(test.platform) };
   const parts = { ...platform, ledger: test.ledger, members: new Members(platform) };
   const publicUrl = 'http://localhost:8080';
+  const contentUrl = platform.config.CONTENT_PUBLIC_URL ?? publicUrl;
   const routes = [
-    ...receiveRoutes({ ...platform, direct: new Direct(parts), relay: new Relay(parts), publicUrl }),
+    ...receiveRoutes({ ...platform, direct: new Direct(parts), relay: new Relay(parts), publicUrl, contentUrl }),
     ...contentRoutes({ platform, content: new StoredContent(parts) }),
   ];
   const app = new Koa();

@@ -10,6 +10,8 @@ export interface RabbitMessagesOptions {
   prefix: string;
   /** Address that clients reach the platform by: the source of its events. */
   publicUrl: string;
+  /** Address below which the content of uploads is read. */
+  contentUrl: string;
   /** Whether a broker that is away is waited for. */
   patient: boolean;
   /** Whether this process hears of changes; all tell of theirs. */
@@ -19,11 +21,12 @@ export interface RabbitMessagesOptions {
 }
 
 /** Jobs and events on the connections of one process. Throws `queue_unavailable` when the broker cannot be reached, unless it is patient. */
-export async function openRabbitMessages({ url, log, prefix, publicUrl, patient, listening, clock }: RabbitMessagesOptions) {
+export async function openRabbitMessages(options: RabbitMessagesOptions) {
+  const { url, log, prefix, publicUrl, contentUrl, patient, listening, clock } = options;
   const rabbit = await openRabbit({ url, log, patient });
   try {
     const queue = new RabbitJobQueue({ rabbit, log, prefix, clock });
-    const events = await RabbitUploadEvents.open({ rabbit, log, prefix, publicUrl, listening });
+    const events = await RabbitUploadEvents.open({ rabbit, log, prefix, publicUrl, contentUrl, listening });
     const close = async (): Promise<void> => {
       await events.close();
       await queue.close();

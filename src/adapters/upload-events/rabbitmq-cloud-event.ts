@@ -12,10 +12,11 @@ const isoOrNull = (at: number | null): string | null => (at === null ? null : is
 
 /**
  * An event as CloudEvents 1.0 has it, with the upload as the HTTP API shows it (and the attributes that it does not show,
- * `tenant` and `recordversion`, as extensions). `publicUrl` is the address that clients reach the platform by.
+ * `tenant` and `recordversion`, as extensions). `publicUrl` is the address that clients reach the
+ * platform by, `contentUrl` the one below which they read the content of uploads.
  * https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
  */
-export function toCloudEvent({ id, type, at, upload }: UploadEvent, publicUrl: string) {
+export function toCloudEvent({ id, type, at, upload }: UploadEvent, publicUrl: string, contentUrl = publicUrl) {
   return {
     specversion: '1.0',
     id,
@@ -26,14 +27,14 @@ export function toCloudEvent({ id, type, at, upload }: UploadEvent, publicUrl: s
     datacontenttype: 'application/json',
     tenant: upload.tenant,
     recordversion: upload.version,
-    data: toData(upload, publicUrl),
+    data: toData(upload, contentUrl),
   };
 }
 
-function toData({ tenant: _tenant, version: _version, ...upload }: UploadView, publicUrl: string) {
+function toData({ tenant: _tenant, version: _version, ...upload }: UploadView, contentUrl: string) {
   return {
     ...upload,
-    url: upload.state === 'stored' ? `${publicUrl}/v1/uploads/${upload.id}/content` : null,
+    url: upload.state === 'stored' ? `${contentUrl}/v1/uploads/${upload.id}/content` : null,
     history: upload.history.map(({ state, at }) => ({ state, at: iso(at) })),
     createdAt: iso(upload.createdAt),
     updatedAt: iso(upload.updatedAt),

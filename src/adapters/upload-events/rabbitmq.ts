@@ -18,6 +18,7 @@ export interface RabbitUploadEventsOptions {
   log: Logger;
   /** Address that clients reach the platform by: the source of its events. */
   publicUrl: string;
+  contentUrl?: string;
   /** What the name of the exchange begins with. */
   prefix?: string;
   /** Whether anybody in this process wants to hear of changes. Otherwise the broker need not send them here. */
@@ -64,7 +65,7 @@ export class RabbitUploadEvents implements UploadEvents, Provisioned {
     await this.#publisher.publish({
       exchange: this.#topology.exchange,
       routingKey: event.type,
-      content: Buffer.from(JSON.stringify(toCloudEvent(event, this.#options.publicUrl))),
+      content: Buffer.from(JSON.stringify(toCloudEvent(event, this.#options.publicUrl, this.#options.contentUrl))),
       mandatory: false,
       properties: { contentType: CLOUD_EVENT_TYPE, messageId: event.id, timestamp: Math.floor(event.at / 1000) },
     });

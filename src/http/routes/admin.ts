@@ -11,6 +11,8 @@ import { uploadParams, uploadSchema } from '../schemas.ts';
 export interface AdminRouteParts extends Pick<Platform, 'uploads' | 'queue'> {
   redrive: Redrive;
   publicUrl: string;
+  /** Address that the content of uploads is read by; that of a CDN, where there is one. */
+  contentUrl: string;
 }
 
 /** What failed for good, another try for it, and how much waits (scope `admin`). */
@@ -27,14 +29,14 @@ const deadLetter = z
   })
   .meta({ id: 'DeadLetter' });
 
-const presentDeadLetter = (upload: Upload, publicUrl: string): z.infer<typeof deadLetter> => ({
-  upload: presentUpload(upload, publicUrl),
+const presentDeadLetter = (upload: Upload, contentUrl: string): z.infer<typeof deadLetter> => ({
+  upload: presentUpload(upload, contentUrl),
   reason: upload.error?.code ?? 'internal',
   attempts: upload.attempts,
   failedAt: new Date(upload.history.findLast(({ state }) => state === 'failed')?.at ?? upload.updatedAt).toISOString(),
 });
 
-const listDeadLetters = ({ uploads, publicUrl }: AdminRouteParts): Route =>
+const listDeadLetters = ({ uploads, contentUrl }: AdminRouteParts): Route =>
   route({
     method: 'get',
     path: '/v1/admin/dead-letters',
@@ -58,14 +60,14 @@ const listDeadLetters = ({ uploads, publicUrl }: AdminRouteParts): Route =>
       return {
         status: 200,
         body: {
-          items: items.map((upload) => presentDeadLetter(upload, publicUrl)),
+          items: items.map((upload) => presentDeadLetter(upload, contentUrl)),
           nextCursor: found.length > limit && last ? encodeCursor(last.id) : null,
         },
       };
     },
   });
 
-const redriveUpload = ({ uploads, redrive, publicUrl }: AdminRouteParts): Route =>
+const redriveUpload = ({ uploads, redrive, publicUrl, contentUrl }: AdminRouteParts): Route =>
   route({
     method: 'post',
     path: '/v1/admin/uploads/{id}/redrive',
@@ -83,7 +85,7 @@ const redriveUpload = ({ uploads, redrive, publicUrl }: AdminRouteParts): Route 
       const upload = await redrive.redrive(id);
       return {
         status: 202,
-        body: presentUpload(upload, publicUrl),
+        body: presentUpload(upload, contentUrl),
         headers: { Location: `${publicUrl}/v1/uploads/${id}`, 'Retry-After': '1' },
       };
     },

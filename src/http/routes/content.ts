@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { create as attachment } from 'content-disposition';
 import type { Context } from 'koa';
 import { z } from 'zod';
+import type { Config } from '../../config.ts';
 import type { Location, Upload } from '../../core/upload.ts';
 import { WindlassError } from '../../errors.ts';
 import type { Platform } from '../../platform.ts';
@@ -65,6 +66,11 @@ function requireStored(upload: Upload): StoredUpload {
   const { state, location } = upload;
   if (state === 'stored' && location) return { ...upload, location };
   throw new WindlassError('not_stored', `The upload is ${state}.`, { expected: 'stored', actual: state });
+}
+
+/** The bytes of an upload never change, but it can be deleted, and its readers can change: by default nobody may rely on a copy. */
+function cacheControl({ CONTENT_CACHE, CONTENT_MAX_AGE_SECONDS }: Pick<Config, 'CONTENT_CACHE' | 'CONTENT_MAX_AGE_SECONDS'>): string {
+  return CONTENT_CACHE === 'revalidate' ? 'private, no-cache' : `${CONTENT_CACHE}, max-age=${CONTENT_MAX_AGE_SECONDS}, immutable`;
 }
 
 class ContentAnswer {
@@ -175,7 +181,7 @@ class ContentAnswer {
 
   #validators(): Record<string, string> {
     const { etag, modifiedAt } = this.#validator;
-    return { ETag: etag, 'Last-Modified': new Date(modifiedAt).toUTCString(), 'Cache-Control': 'private, no-cache' };
+    return { ETag: etag, 'Last-Modified': new Date(modifiedAt).toUTCString(), 'Cache-Control': cacheControl(this.#platform.config) };
   }
 
   /** Content of users is never run in a page of ours: no sniffing, no scripts, saved instead of shown. */

@@ -13,6 +13,8 @@ export interface PresignRouteParts extends Pick<Platform, 'uploads' | 'idempoten
   presign: Presign;
   completion: Completion;
   publicUrl: string;
+  /** Address that the content of uploads is read by; that of a CDN, where there is one. */
+  contentUrl: string;
 }
 
 /** Strategy 3: signed links, so that clients send the bytes straight to the object store, and the report that they have. */
@@ -92,7 +94,7 @@ const presignUpload = (parts: PresignRouteParts): Route =>
       return {
         status: 201,
         headers: { Location: `${parts.publicUrl}/v1/uploads/${upload.id}` },
-        body: { upload: presentUpload(upload, parts.publicUrl), ...(grant ? presentGrant(grant) : {}) },
+        body: { upload: presentUpload(upload, parts.contentUrl), ...(grant ? presentGrant(grant) : {}) },
       };
     },
   });
@@ -204,7 +206,7 @@ const completeBody = z
   })
   .optional();
 
-const completeUpload = ({ uploads, completion, publicUrl }: PresignRouteParts): Route =>
+const completeUpload = ({ uploads, completion, ...addresses }: PresignRouteParts): Route =>
   route({
     method: 'post',
     path: '/v1/uploads/{id}/complete',
@@ -236,12 +238,12 @@ const completeUpload = ({ uploads, completion, publicUrl }: PresignRouteParts): 
     ],
     async handle({ params: { id }, body, principal }) {
       const upload = await findUpload(uploads, principal.tenant, id);
-      return presentCompletion(await completion.complete(upload, body), publicUrl);
+      return presentCompletion(await completion.complete(upload, body), addresses);
     },
   });
 
-function presentCompletion(upload: Upload, publicUrl: string): Reply {
-  const body = presentUpload(upload, publicUrl);
+function presentCompletion(upload: Upload, { publicUrl, contentUrl }: Pick<PresignRouteParts, 'publicUrl' | 'contentUrl'>): Reply {
+  const body = presentUpload(upload, contentUrl);
   if (upload.state === 'stored') return { status: 200, body };
   const headers = { Location: `${publicUrl}/v1/uploads/${upload.id}`, 'Retry-After': String(RETRY_AFTER_SECONDS) };
   return { status: 202, body, headers };

@@ -22,6 +22,8 @@ export interface ReceiveRouteParts
   relay: Relay;
   /** Address that clients reach this server by. */
   publicUrl: string;
+  /** Address that the content of uploads is read by; that of a CDN, where there is one. */
+  contentUrl: string;
 }
 
 /** The two strategies by which the bytes come to this server. */
@@ -80,7 +82,7 @@ const directRoute = (parts: ReceiveRouteParts, reception: Reception): Route =>
     operationId: 'uploadDirect',
     summary: 'Upload a file to this server',
     responses: { 201: { description: 'The upload, stored.', schema: uploadSchema, headers: { Location: 'Address of the upload.' } } },
-    handle: async (call) => created(await reception.upload(parts.direct, call), 201, parts.publicUrl),
+    handle: async (call) => created(await reception.upload(parts.direct, call), 201, parts),
   });
 
 const relayRoute = (parts: ReceiveRouteParts, reception: Reception): Route =>
@@ -96,12 +98,14 @@ const relayRoute = (parts: ReceiveRouteParts, reception: Reception): Route =>
         headers: { Location: 'Address of the upload.', 'Retry-After': 'Seconds after which to look at it.' },
       },
     },
-    handle: async (call) => created(await reception.upload(parts.relay, call), 202, parts.publicUrl, { 'Retry-After': '1' }),
+    handle: async (call) => created(await reception.upload(parts.relay, call), 202, parts, { 'Retry-After': '1' }),
   });
 
-function created(upload: Upload, status: number, publicUrl: string, headers: Record<string, string> = {}): Reply {
+type Addresses = Pick<ReceiveRouteParts, 'publicUrl' | 'contentUrl'>;
+
+function created(upload: Upload, status: number, { publicUrl, contentUrl }: Addresses, headers: Record<string, string> = {}): Reply {
   const location = { Location: `${publicUrl}/v1/uploads/${upload.id}`, ETag: recordTag(upload) };
-  return { status, body: presentUpload(upload, publicUrl), headers: { ...location, ...headers } };
+  return { status, body: presentUpload(upload, contentUrl), headers: { ...location, ...headers } };
 }
 
 type UploadCall = Call<unknown, UploadFieldValues, unknown>;

@@ -9,7 +9,8 @@ import { resourceId, resourceType, uploadSchema } from '../schemas.ts';
 
 export interface ResourceRouteParts {
   resources: Resources;
-  publicUrl: string;
+  /** Address that the content of uploads is read by; that of a CDN, where there is one. */
+  contentUrl: string;
 }
 
 /** Strategy 3, step 4: the things of the users' own that uploads belong to. */
@@ -67,7 +68,7 @@ const resourceSchema = z
 const ETAG = { ETag: 'Version of the resource, for If-Match.' };
 const CONDITIONS = { 'If-Match': 'Only if the resource still has this ETag; `*`: only if it exists.' };
 
-const putResource = ({ resources, publicUrl }: ResourceRouteParts): Route =>
+const putResource = ({ resources, contentUrl }: ResourceRouteParts): Route =>
   route({
     method: 'put',
     path: '/v1/resources/{type}/{id}',
@@ -87,11 +88,11 @@ const putResource = ({ resources, publicUrl }: ResourceRouteParts): Route =>
     errors: ['precondition_failed', 'resource_uploads_invalid', 'conflict', 'store_unavailable'],
     async handle({ ctx, params: { type, id }, body, principal: { tenant } }) {
       const linked = await resources.put({ tenant, type, id }, body, conditionsOf(ctx));
-      return { status: linked.created ? 201 : 200, ...present(linked, publicUrl) };
+      return { status: linked.created ? 201 : 200, ...present(linked, contentUrl) };
     },
   });
 
-const getResource = ({ resources, publicUrl }: ResourceRouteParts): Route =>
+const getResource = ({ resources, contentUrl }: ResourceRouteParts): Route =>
   route({
     method: 'get',
     path: '/v1/resources/{type}/{id}',
@@ -103,7 +104,7 @@ const getResource = ({ resources, publicUrl }: ResourceRouteParts): Route =>
     responses: { 200: { description: 'The resource.', schema: resourceSchema, headers: ETAG } },
     errors: [],
     async handle({ params: { type, id }, principal: { tenant } }) {
-      return { status: 200, ...present(await resources.get({ tenant, type, id }), publicUrl) };
+      return { status: 200, ...present(await resources.get({ tenant, type, id }), contentUrl) };
     },
   });
 
@@ -133,7 +134,7 @@ function conditionsOf(ctx: Context): Precondition {
   return (current) => check(current && resourceTag(current));
 }
 
-function present({ resource, uploads }: LinkedResource, publicUrl: string) {
+function present({ resource, uploads }: LinkedResource, contentUrl: string) {
   const { type, id, attributes, createdAt, updatedAt } = resource;
   return {
     headers: { ETag: resourceTag(resource) },
@@ -141,7 +142,7 @@ function present({ resource, uploads }: LinkedResource, publicUrl: string) {
       type,
       id,
       attributes,
-      uploads: uploads.map((upload) => presentUpload(upload, publicUrl)),
+      uploads: uploads.map((upload) => presentUpload(upload, contentUrl)),
       createdAt: new Date(createdAt).toISOString(),
       updatedAt: new Date(updatedAt).toISOString(),
     },

@@ -19,6 +19,8 @@ const HEARTBEAT_MS = 15_000;
 export interface UploadRouteParts extends Pick<Platform, 'uploads' | 'events' | 'clock'> {
   deletion: Deletion;
   publicUrl: string;
+  /** Address that the content of uploads is read by; that of a CDN, where there is one. */
+  contentUrl: string;
   /** Aborted when the process is being stopped: waits answer with what is, and streams end. */
   stopping: AbortSignal;
 }
@@ -36,7 +38,7 @@ const listQuery = z.strictObject({
   resourceId: resourceId.optional(),
 });
 
-const listUploads = ({ uploads, publicUrl }: UploadRouteParts): Route =>
+const listUploads = ({ uploads, contentUrl }: UploadRouteParts): Route =>
   route({
     method: 'get',
     path: '/v1/uploads',
@@ -57,7 +59,7 @@ const listUploads = ({ uploads, publicUrl }: UploadRouteParts): Route =>
       return {
         status: 200,
         body: {
-          items: items.map((upload) => presentUpload(upload, publicUrl)),
+          items: items.map((upload) => presentUpload(upload, contentUrl)),
           nextCursor: found.length > limit && last ? encodeCursor(last.id) : null,
         },
       };
@@ -90,17 +92,17 @@ const getUpload = (parts: UploadRouteParts): Route =>
         ctx.set('Preference-Applied', `wait=${seconds}`);
       }
       if (upload.state === 'deleted') await findUpload(parts.uploads, principal.tenant, id);
-      return fresh(ctx, upload, parts.publicUrl);
+      return fresh(ctx, upload, parts.contentUrl);
     },
   });
 
-function fresh(ctx: Context, upload: UploadView, publicUrl: string): Reply {
+function fresh(ctx: Context, upload: UploadView, contentUrl: string): Reply {
   const etag = recordTag(upload);
   ctx.set('ETag', etag);
   const verdict = evaluatePreconditions(ctx.headers, { etag, modifiedAt: upload.updatedAt });
   if (verdict === 'failed') throw new WindlassError('precondition_failed', 'The upload is no longer the version that If-Match names.');
   if (verdict === 'not_modified') return { status: 304 };
-  return { status: 200, body: presentUpload(upload, publicUrl), headers: { 'Cache-Control': 'private, no-cache' } };
+  return { status: 200, body: presentUpload(upload, contentUrl), headers: { 'Cache-Control': 'private, no-cache' } };
 }
 
 /** Seconds of `Prefer: wait=N` (RFC 7240), null without it. */
@@ -161,7 +163,7 @@ function stream(ctx: Context, parts: UploadRouteParts, upload: Upload, seen: num
   const run = async (): Promise<void> => {
     body.write('retry: 2000\n\n');
     for await (const change of watchUpload(parts, upload.id, { afterVersion: seen, signal }))
-      body.write(`id: ${change.version}\ndata: ${JSON.stringify(presentUpload(change, parts.publicUrl))}\n\n`);
+      body.write(`id: ${change.version}\ndata: ${JSON.stringify(presentUpload(change, parts.contentUrl))}\n\n`);
   };
   run()
     .catch((error: unknown) => ctx.app.emit('error', error, ctx))
