@@ -59,6 +59,8 @@ withHelm(() => {
     ['publicUrl', { ...trial, publicUrl: 'files.example.com' }, '/publicUrl'],
     ['settings.MAX_UPLOAD_SIZE', { ...trial, settings: { MAX_UPLOAD_SIZE: 1 } }, "'MAX_UPLOAD_SIZE' not allowed"],
     ['settings.MONGODB_URI', { ...trial, settings: { MONGODB_URI: 'mongodb://x' } }, "'MONGODB_URI' not allowed"],
+    ['direct.placement', { ...trial, direct: { placement: 'everywhere' } }, '/direct/placement'],
+    ['settings.DIRECT_PLACEMENT', { ...trial, settings: { DIRECT_PLACEMENT: 'local' } }, "'DIRECT_PLACEMENT' not allowed"],
     ['settings.PORT', { ...trial, settings: { PORT: 80 } }, "'PORT' not allowed"],
   ])('a wrong value is refused by its name: %s', (_name, values, words) => {
     expect(refusal(values)).toContain(words);
@@ -77,6 +79,10 @@ withHelm(() => {
     ['api.terminationGracePeriodSeconds', { ...production, api: { terminationGracePeriodSeconds: 310 } }],
     ['relay.terminationGracePeriodSeconds', { ...production, relay: { terminationGracePeriodSeconds: 300 } }],
     ['relay.keda.minReplicas', { ...production, relay: { keda: { enabled: true, minReplicas: 11 } } }],
+    ['direct.placement', { ...shared, direct: { placement: 'rendezvous' } }],
+    ['direct.placement', { ...production, direct: { placement: 'shared' } }],
+    ['storage.shared.accessModes', { ...shared, storage: { mode: 'Shared', shared: { accessModes: ['ReadWriteOnce'] } } }],
+    ['direct.backup', { ...trial, storage: { mode: 'None' }, direct: { backup: true } }],
     ['ingress.hosts', { ...trial, ingress: { enabled: true } }],
     ['httpRoute.parentRefs', { ...trial, httpRoute: { enabled: true } }],
     ['service.nodePort', { ...trial, service: { nodePort: 30080 } }],
@@ -147,6 +153,19 @@ withHelm(() => {
         NODE_URL: `http://$(NODE_NAME).${spec.serviceName}.$(POD_NAMESPACE).svc.cluster.local:8080`,
       });
       expect(env('CronJob up-windlass-reconcile').NODE_NAME).toBe('up-windlass-reconcile');
+    });
+
+    test('direct files lie as `direct` says, and servers reach each other where clients are named', () => {
+      expect(apiOf('production-values.yaml').data).toMatchObject({ DIRECT_PLACEMENT: 'local', DIRECT_BACKUP: 'false' });
+      expect(apiOf('shared-volume-values.yaml').data).toMatchObject({ DIRECT_PLACEMENT: 'shared', DIRECT_BACKUP: 'true' });
+      const spread = render({ ...production, direct: { placement: 'rendezvous' } });
+      const { ingress, egress } = one(spread, 'NetworkPolicy', 'up-windlass-api').spec;
+      const own = { podSelector: { matchLabels: { 'app.kubernetes.io/name': 'windlass', 'app.kubernetes.io/instance': 'up' } } };
+      expect(ingress[0]).toMatchObject({ ports: [{ port: 'http' }], from: expect.arrayContaining([own]) });
+      expect(egress).toContainEqual({ ports: [{ port: 'http', protocol: 'TCP' }], to: [own] });
+      const secret = expect.objectContaining({ secretKeyRef: { name: 'windlass-internal', key: 'key' } });
+      for (const { of, containers } of podsOf(spread).filter(({ of }) => /api|relay|reconcile|provision/.test(of)))
+        expect([of, envOf(containers.at(-1) as (typeof containers)[number]).INTERNAL_SECRET]).toEqual([of, secret]);
     });
 
     test('Shared: all that use the volume are one node in the records', () => {

@@ -5,6 +5,7 @@
 {{- include "windlass.checkServers" . -}}
 {{- include "windlass.checkStrategies" . -}}
 {{- include "windlass.checkScaling" . -}}
+{{- include "windlass.checkDirect" . -}}
 {{- include "windlass.checkAddresses" . -}}
 {{- include "windlass.checkCluster" . -}}
 {{- include "windlass.checkChange" . -}}
@@ -69,6 +70,27 @@
 {{- $given = .Values.relay.terminationGracePeriodSeconds -}}
 {{- if and (not (kindIs "invalid" $given)) (le (int64 $given) (int64 .Values.relay.shutdown.graceSeconds)) -}}
 {{- fail "relay.terminationGracePeriodSeconds: must be more than relay.shutdown.graceSeconds" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "windlass.checkDirect" -}}
+{{- $mode := .Values.storage.mode -}}
+{{- $placement := .Values.direct.placement -}}
+{{- if and (eq $placement "rendezvous") (ne $mode "PerPod") -}}
+{{- fail (printf "direct.placement: rendezvous spreads files over volumes and addresses of single pods, which storage.mode=%s does not give them; use PerPod, or another placement" $mode) -}}
+{{- end -}}
+{{- if and (eq $placement "shared") (ne $mode "Shared") -}}
+{{- fail (printf "direct.placement: shared needs the one volume that storage.mode=Shared gives all pods; %s does not" $mode) -}}
+{{- end -}}
+{{- $shared := .Values.storage.shared -}}
+{{- if and (eq $placement "shared") (not $shared.existingClaim) (not (has "ReadWriteMany" $shared.accessModes)) -}}
+{{- fail "storage.shared.accessModes: must have ReadWriteMany with direct.placement=shared, or pods on other nodes cannot mount the volume" -}}
+{{- end -}}
+{{- if and .Values.direct.backup (eq $mode "None") -}}
+{{- fail "direct.backup: not with storage.mode=None, which takes no direct uploads" -}}
+{{- end -}}
+{{- if and .Values.direct.backup (not (or .Values.externalS3.bucket (include "windlass.hasDev" (dict "root" . "server" "minio")))) -}}
+{{- fail "direct.backup: name the bucket for it in externalS3.bucket" -}}
 {{- end -}}
 {{- end -}}
 

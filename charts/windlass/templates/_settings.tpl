@@ -77,6 +77,8 @@ PUBLIC_URL: {{ include "windlass.publicUrl" . | quote }}
 RABBITMQ_PREFIX: {{ .Values.externalRabbitmq.prefix | quote }}
 STRATEGIES: {{ include "windlass.strategies" . }}
 SPOOL_SHARED: {{ eq .Values.storage.mode "Shared" | quote }}
+DIRECT_PLACEMENT: {{ .Values.direct.placement | quote }}
+DIRECT_BACKUP: {{ .Values.direct.backup | quote }}
 {{ include "windlass.store" . }}
 {{- range $name, $value := .Values.settings }}
 {{- if not (kindIs "invalid" $value) }}
