@@ -1,8 +1,8 @@
+import { Batch } from '../../batch.ts';
 import type { DiskFile } from '../../ports/disk.ts';
+import { collectYoungGarbage } from '../../young-garbage.ts';
 
 const BATCH_BYTES = 1024 * 1024;
-/** Tiny chunks cost far more memory than their bytes. */
-const BATCH_CHUNKS = 512;
 
 /**
  * Writes chunks as they come, many with one system call, and takes in the next batch while one is on its way to the
@@ -13,25 +13,30 @@ export async function writeBatches(
   chunks: AsyncIterable<Uint8Array>,
   inspect: (chunk: Uint8Array) => void,
 ): Promise<void> {
-  let batch: Uint8Array[] = [];
-  let bytes = 0;
+  let gathered = new Batch();
+  let free = new Batch();
   let writing: Promise<void> = Promise.resolve();
+  /** Begins to write what was gathered, once the batch before has been written. */
+  const flush = async (): Promise<void> => {
+    await writing;
+    const batch = gathered;
+    gathered = free;
+    free = batch;
+    writing = file.write(batch.chunks()).finally(() => batch.release());
+    // Awaited with the next batch; until then its failure must not count as unhandled.
+    writing.catch(() => undefined);
+  };
   try {
     for await (const chunk of chunks) {
       inspect(chunk);
-      batch.push(chunk);
-      bytes += chunk.byteLength;
-      if (bytes < BATCH_BYTES && batch.length < BATCH_CHUNKS) continue;
-      await writing;
-      writing = file.write(batch);
-      // Awaited with the next batch; until then its failure must not count as unhandled.
-      writing.catch(() => undefined);
-      batch = [];
-      bytes = 0;
+      collectYoungGarbage(chunk.byteLength);
+      gathered.add(chunk);
+      if (gathered.size >= BATCH_BYTES) await flush();
     }
+    if (gathered.size > 0) await flush();
     await writing;
-    if (bytes > 0) await file.write(batch);
   } finally {
     await writing.catch(() => undefined);
+    gathered.release();
   }
 }
