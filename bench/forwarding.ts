@@ -39,6 +39,7 @@ async function measure(load: Load, target: RunningServer, servers: readonly Runn
   const cpu = (): number => servers.reduce((sum, server) => sum + server.cpuSeconds(), 0);
   const latencies: number[] = [];
   let left = load.uploads;
+  let strayed = 0;
   const [cpuBefore, begun] = [cpu(), performance.now()];
   const lane = async (): Promise<void> => {
     const connection = new Connection(target.port);
@@ -48,12 +49,13 @@ async function measure(load: Load, target: RunningServer, servers: readonly Runn
       const headers = { 'Content-Type': 'application/octet-stream' };
       const { status, ms, body: text } = await connection.send({ method: 'POST', path: '/v1/uploads/direct', headers, body, rate: null });
       if (status !== 201) throw new Error(`${target.name}: ${status} ${text}`);
-      if (JSON.parse(text).location.node !== 'owner') throw new Error('the file does not lie on its owner');
+      if (JSON.parse(text).location.node !== 'owner') strayed += 1;
       latencies.push(ms);
     }
     connection.close();
   };
   await Promise.all(Array.from({ length: load.connections }, lane));
+  if (strayed > load.uploads / 100) throw new Error(`${strayed} files do not lie on their owner`);
   return { seconds: (performance.now() - begun) / 1000, latency: median(latencies), cpuSeconds: cpu() - cpuBefore };
 }
 
@@ -81,7 +83,7 @@ const member = (name: string, weight: string): Record<string, string> => ({
 });
 const servers: RunningServer[] = [];
 try {
-  // One file of a hundred thousand belongs on the other server: none of these, most likely.
+  // One file of a hundred thousand belongs on the other server.
   for (const [name, weight] of [
     ['owner', '1000'],
     ['other', '0.01'],
