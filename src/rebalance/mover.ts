@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
 import { copyKeyOf } from '../core/keys.ts';
 import { amend, type Location, type Move, type Upload } from '../core/upload.ts';
 import { codeOf } from '../errors.ts';
@@ -7,7 +8,7 @@ import type { Ledger } from '../ledger.ts';
 import type { Platform } from '../platform.ts';
 import type { Throttle } from './throttle.ts';
 
-export type MoverParts = Pick<Platform, 'uploads' | 'disks' | 'config' | 'clock' | 'newId' | 'log'> & {
+export type MoverParts = Pick<Platform, 'uploads' | 'disks' | 'store' | 'config' | 'clock' | 'newId' | 'log'> & {
   ledger: Ledger;
   throttle: Throttle;
 };
@@ -72,8 +73,9 @@ export class Mover {
     return ledger.amend(upload, { move, lease });
   }
 
-  async #copy({ location, size, sha256 }: PlacedUpload, copy: Move, signal: AbortSignal): Promise<void> {
-    const bytes = await this.#parts.disks.directOf(location.node).read(location.key).catch(unreachable);
+  async #copy(upload: PlacedUpload, copy: Move, signal: AbortSignal): Promise<void> {
+    const { size, sha256 } = upload;
+    const bytes = await this.#open(upload);
     if (!bytes) throw new DamagedError('nothing is there');
     try {
       const file = await this.#parts.disks.directOf(copy.node).create(copy.key, size);
@@ -95,6 +97,18 @@ export class Mover {
     } finally {
       bytes.destroy();
     }
+  }
+
+  /** The file; or its backup, where it is gone or its server does not answer: so a server that is lost can be drained, too. */
+  async #open({ location, backup }: PlacedUpload): Promise<Readable | null> {
+    const { disks, store } = this.#parts;
+    const file = disks.directOf(location.node).read(location.key);
+    if (backup?.state !== 'made') return file.catch(unreachable);
+    const there = await file.catch((error: unknown) => {
+      if (codeOf(error) !== 'node_unavailable') throw error;
+      return null;
+    });
+    return there ?? store.read(backup.key);
   }
 
   /** False when the file was deleted meanwhile, or the lease is somebody else's by now. */

@@ -21,7 +21,7 @@ export interface PassReport {
   busy: number;
   /** Not moved, and the log says why: bytes that are gone or damaged, a server's own errors. */
   failed: number;
-  /** The server does not answer: the pass ended there. */
+  /** The server does not answer: the pass ended there, or went on with what has a backup if everything there has to go. */
   unreachable: boolean;
 }
 
@@ -67,10 +67,14 @@ export async function runPass(parts: PassParts, options: PassOptions): Promise<P
     signal.throwIfAborted();
     await settleAll(batch.filter(isPlaced).map((upload) => consider(parts, options, upload, report)));
     onProgress?.(report);
-    if (report.unreachable) break;
+    if (report.unreachable && !isLeaving(options)) break;
   }
   return report;
 }
+
+/** It is no member any more, and everything there has to go. */
+const isLeaving = ({ node, placement }: Pick<PassOptions, 'node' | 'placement'>): boolean =>
+  !placement.members.some(({ name }) => name === node);
 
 const isPlaced = (upload: Upload): upload is PlacedUpload => upload.strategy === 'direct' && typeof upload.location?.node === 'string';
 
@@ -92,7 +96,12 @@ async function consider(parts: PassParts, options: PassOptions, upload: PlacedUp
   report.misplaced += 1;
   report.misplacedBytes += upload.size;
   if (dryRun) return;
-  const leaving = !placement.members.some(({ name }) => name === node);
+  const leaving = isLeaving(options);
+  // Where the server is lost, only backups can be moved.
+  if (report.unreachable && upload.backup?.state !== 'made') {
+    report.postponed += 1;
+    return;
+  }
   const present = await members.candidates(upload.id);
   // A file that may stay waits for its owner; one that must leave goes to the next in rank.
   const targets = leaving ? present.slice(0, MOST_ASKED) : present.filter((name) => name === owner);

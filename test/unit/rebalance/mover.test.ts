@@ -2,7 +2,10 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { parseKey } from '../../../src/core/keys.ts';
+import { dueBackup } from '../../../src/core/upload.ts';
+import type { PlacedUpload } from '../../../src/rebalance/mover.ts';
 import { Throttle } from '../../../src/rebalance/throttle.ts';
+import { BackupJob } from '../../../src/relay/backup-job.ts';
 import { bytesOf } from '../../support/platform.ts';
 import { ServersRig } from './servers-rig.ts';
 
@@ -153,5 +156,38 @@ describe('a rate', () => {
     const waiting = slow.take(1, interrupted.signal);
     interrupted.abort(new Error('interrupted'));
     await expect(waiting).rejects.toThrow();
+  });
+});
+
+describe('with a backup', () => {
+  async function backedUp(): Promise<PlacedUpload> {
+    const { id } = await rig.put('api-1', BYTES, { backup: dueBackup(rig.now) });
+    await new BackupJob({ ...rig.platform, ledger: rig.test.ledger }).run({ uploadId: id }, { signal: never });
+    return (await rig.find(id)) as PlacedUpload;
+  }
+  const expectAtHome = async (id: string): Promise<void> => {
+    const { location } = await rig.find(id);
+    expect([location?.node, await bytesOf(await rig.diskOf('api-0').read(location?.key ?? ''))]).toEqual(['api-0', BYTES]);
+  };
+
+  test('the file of a server that is lost comes from there', async () => {
+    const upload = await backedUp();
+    rig.away.add('api-1');
+    expect(await rig.mover().move(upload, 'api-0', never)).toBe('moved');
+    await expectAtHome(upload.id);
+  });
+
+  test('so does one that is gone from its disk', async () => {
+    const upload = await backedUp();
+    await rig.diskOf('api-1').remove(upload.location.key);
+    expect(await rig.mover().move(upload, 'api-0', never)).toBe('moved');
+    await expectAtHome(upload.id);
+  });
+
+  test('where the backup is gone as well, nothing is moved', async () => {
+    const upload = await backedUp();
+    await rig.platform.store.remove(upload.backup?.state === 'made' ? upload.backup.key : '');
+    await rig.diskOf('api-1').remove(upload.location.key);
+    expect(await rig.mover().move(upload, 'api-0', never)).toBe('damaged');
   });
 });

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Placement } from '../../../src/core/placement.ts';
+import { dueBackup, type Upload } from '../../../src/core/upload.ts';
 import { drain, leave } from '../../../src/rebalance/drain.ts';
 import { Rebalancer } from '../../../src/rebalance/rebalancer.ts';
 import { Reconciler } from '../../../src/reconcile/reconciler.ts';
+import { BackupJob } from '../../../src/relay/backup-job.ts';
 import { Direct } from '../../../src/strategies/direct.ts';
 import { acceptRelay, newUpload, sha256 } from '../../support/platform.ts';
 import { ServersRig } from './servers-rig.ts';
@@ -176,6 +178,32 @@ describe('a server that is drained', () => {
     rig.away.add('api-2');
     expect(await drained()).toMatchObject({ moved: 30, left: 0 });
     expect(new Set(await placesOf(ids))).toEqual(new Set(['api-0']));
+  });
+
+  test('that is lost gives what has a backup to the others, and the rest is left', async () => {
+    const left = await putMany('api-1', 2);
+    const backed: string[] = [];
+    for (let at = 0; at < 6; at += 1) {
+      const { id } = await rig.put('api-1', bytesOf(at), { backup: dueBackup(rig.now) });
+      await new BackupJob({ ...rig.platform, ledger: rig.test.ledger }).run({ uploadId: id }, { signal });
+      backed.push(id);
+    }
+    left.push(...(await putMany('api-1', 2)));
+    rig.away.add('api-1');
+    rig.now += 120_000;
+    expect(await drained()).toMatchObject({ moved: 6, left: 4, removed: false });
+    expect((await placesOf(backed)).filter((node) => node === 'api-1')).toEqual([]);
+    expect(new Set(await placesOf(left))).toEqual(new Set(['api-1']));
+  });
+
+  test('waits for files that others are at', async () => {
+    const [id = ''] = await putMany('api-1', 1);
+    const lease = { token: 'a worker', expiresAt: rig.now + 60_000 };
+    const leased = (await rig.test.ledger.amend(await rig.find(id), { lease })) as Upload;
+    const draining = drained();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await rig.test.ledger.amend(leased, { lease: null });
+    expect(await draining).toMatchObject({ moved: 1, left: 0 });
   });
 
   test('stays known while something is left, in its spool too', async () => {
