@@ -118,9 +118,9 @@ function separationProblems(config: Config, role: 'api' | 'relay'): string[] {
   return [...unsharedProblems(config, role), ...diskProblems(config, role)];
 }
 
-/** Direct files alone need no object store. */
+/** Direct files alone need no object store, unless they are backed up. */
 function unsharedProblems(config: Config, role: 'api' | 'relay'): string[] {
-  const storing = config.STRATEGIES.some((strategy) => strategy !== 'direct');
+  const storing = config.DIRECT_BACKUP || config.STRATEGIES.some((strategy) => strategy !== 'direct');
   const shared = ['MONGODB_URI', 'RABBITMQ_URL', ...(storing ? (['S3_BUCKET'] as const) : [])] as const;
   return shared
     .filter((name) => config[name] === undefined)
@@ -129,13 +129,15 @@ function unsharedProblems(config: Config, role: 'api' | 'relay'): string[] {
 
 /** What others have to know to reach the files on the disk of one server, where they do not lie on a drive that all have. */
 function diskProblems(config: Config, role: 'api' | 'relay'): string[] {
-  const { STRATEGIES, SPOOL_SHARED, DIRECT_PLACEMENT, INTERNAL_SECRET, NODE_URL } = config;
+  const { STRATEGIES, SPOOL_SHARED, DIRECT_PLACEMENT, DIRECT_BACKUP, INTERNAL_SECRET, NODE_URL } = config;
   const placed = DIRECT_PLACEMENT === 'rendezvous';
   const spooled = STRATEGIES.includes('relay') && !SPOOL_SHARED;
   const kept = role === 'api' && STRATEGIES.includes('direct') && DIRECT_PLACEMENT === 'local' && !SPOOL_SHARED;
+  const backed = DIRECT_BACKUP && DIRECT_PLACEMENT !== 'shared' && !SPOOL_SHARED;
   const problems: string[] = [];
   if (!INTERNAL_SECRET && spooled)
     problems.push('INTERNAL_SECRET: must be set, so that workers may read the spool of servers (or SPOOL_SHARED=true)');
+  else if (!INTERNAL_SECRET && backed) problems.push('INTERNAL_SECRET: must be set, so that workers may read direct files to back them up');
   else if (!INTERNAL_SECRET && kept)
     problems.push("INTERNAL_SECRET: must be set, so that servers can read each other's direct files (or DIRECT_PLACEMENT=shared)");
   if (role === 'relay' || NODE_URL) return problems;

@@ -44,6 +44,7 @@ describe('STRATEGIES', () => {
     ['relay', { S3_BUCKET, SPOOL_SHARED: 'true' }, [], []],
     ['direct', {}, ['INTERNAL_SECRET', 'NODE_URL'], []],
     ['direct', { DIRECT_PLACEMENT: 'shared' }, [], []],
+    ['direct', { DIRECT_BACKUP: 'true' }, ['S3_BUCKET', 'INTERNAL_SECRET', 'NODE_URL'], ['S3_BUCKET', 'INTERNAL_SECRET']],
     ['direct,presign', { DIRECT_PLACEMENT: 'shared' }, ['S3_BUCKET'], ['S3_BUCKET']],
   ])('%s with %j still needs %j at a server, %j at a worker', (STRATEGIES, settings, server, worker) => {
     expect(missing({ STRATEGIES, ...settings }, 'api')).toEqual(server);
