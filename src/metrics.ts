@@ -42,6 +42,9 @@ export const STORE_OPERATIONS = [
   'completeMultipart',
   'abortMultipart',
 ] as const;
+/** Files up to this size are `putSmall`: how long those take says how quick the store is, and not how large files are. */
+export const SMALL_PUT_BYTES = 1024 ** 2;
+export const PUT_SMALL = 'putSmall';
 /** `unavailable` is the store's fault; `error` that of the request (other bytes, a missing part); `aborted` was broken off by us. */
 const STORE_OUTCOMES = ['ok', 'unavailable', 'error', 'aborted'] as const;
 const DEPENDENCIES = ['database', 'broker', 'store'] as const;
@@ -194,9 +197,9 @@ function ofState(metrics: MetricRegistry) {
     storeRequestDuration: metrics.histogram(
       'both',
       'windlass_store_request_duration_seconds',
-      'Time that a call to the object store took.',
+      'Time that a call to the object store took. `putSmall` is a file of at most 1 MiB.',
       SECONDS,
-      { operation: STORE_OPERATIONS, outcome: STORE_OUTCOMES },
+      { operation: [...STORE_OPERATIONS, PUT_SMALL], outcome: STORE_OUTCOMES },
     ),
     dependencyUp: metrics.gauge('both', 'windlass_dependency_up', '1 when the last call to the dependency went well.', {
       dependency: DEPENDENCIES,

@@ -1,6 +1,6 @@
 import { codeOf } from './errors.ts';
-import { type Metrics, STORE_OPERATIONS } from './metrics.ts';
-import type { ObjectStore } from './ports/object-store.ts';
+import { type Metrics, PUT_SMALL, SMALL_PUT_BYTES, STORE_OPERATIONS } from './metrics.ts';
+import type { ObjectSource, ObjectStore } from './ports/object-store.ts';
 
 /** The same store, with each call's time and outcome measured. Listings are streams of many calls and are left out. */
 export function observedStore(
@@ -13,7 +13,7 @@ export function observedStore(
       const member: unknown = Reflect.get(target, property, target);
       if (typeof member !== 'function') return member;
       const bound = member.bind(target);
-      return measured.has(property) ? (...args: unknown[]) => timed(String(property), () => bound(...args), args) : bound;
+      return measured.has(property) ? (...args: unknown[]) => timed(operationOf(property, args), () => bound(...args), args) : bound;
     },
   });
 
@@ -31,6 +31,10 @@ export function observedStore(
       throw error;
     }
   }
+}
+
+function operationOf(method: PropertyKey, [, source]: readonly unknown[]): string {
+  return method === 'put' && (source as ObjectSource).size <= SMALL_PUT_BYTES ? PUT_SMALL : String(method);
 }
 
 /** Whether an argument is the signal by which the caller broke the call off. */

@@ -32,7 +32,7 @@ export const store = dashboard({
     },
     {
       title: 'Slow calls (90th percentile)',
-      about: 'put and read take longer for larger files; head moves no bytes and shows how quick the store is.',
+      about: 'put and read take longer for larger files; head moves no bytes and putSmall hardly any: they show how quick the store is.',
       unit: 's',
       queries: [
         {

@@ -14,7 +14,13 @@ beforeEach(async () => {
 afterEach(() => bench.close());
 
 const windlass = (...args: string[]) => runCommand(args, { DATA_DIR: bench.dir, ORPHAN_GRACE_SECONDS: '0' });
-const failedRelay = async (): Promise<Upload> => (await bench.ledger.transition(await acceptRelay(bench, BYTES), 'failed')) as Upload;
+/** With all its messages published. */
+const failedRelay = async (): Promise<Upload> => {
+  const failed = (await bench.ledger.transition(await acceptRelay(bench, BYTES), 'failed')) as Upload;
+  const published = failed.outbox.map(({ id }) => id);
+  await bench.platform.uploads.removeMessages(failed.id, published);
+  return failed;
+};
 const stateOf = async ({ id }: Upload) => (await bench.platform.uploads.find(id))?.state;
 
 test('windlass audit ends with 0 where all is well, and with 1 and the reason where it is not', async () => {

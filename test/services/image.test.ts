@@ -85,9 +85,11 @@ withServers((servers) => {
     });
 
     test('has the sources and what they need, and nothing else', async () => {
-      const { stdout } = await docker('run', '--rm', '--entrypoint', 'ls', IMAGE, '-A', '/app', '/app/node_modules');
-      const [app = '', modules = ''] = stdout.split('\n\n');
-      expect(app.split('\n').slice(1).sort()).toEqual(['.compile-cache', 'LICENSE', 'bin', 'node_modules', 'package.json', 'src']);
+      const { stdout } = await docker('run', '--rm', '--entrypoint', 'ls', IMAGE, '-A', '/app', '/app/docs', '/app/node_modules');
+      const [app = '', docs = '', modules = ''] = stdout.split('\n\n');
+      const inApp = ['.compile-cache', 'LICENSE', 'bin', 'docs', 'node_modules', 'package.json', 'src'];
+      expect(app.split('\n').slice(1).sort()).toEqual(inApp);
+      expect(docs.split('\n').slice(1)).toEqual(['runbooks']);
       expect(modules.split('\n')).toEqual(expect.arrayContaining(['koa', 'mongoose', 'amqplib', '@aws-sdk']));
       for (const left of ['node', 'typescript', 'jest', '@biomejs', 'testcontainers']) expect(modules.split('\n')).not.toContain(left);
     });
