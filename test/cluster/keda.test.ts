@@ -7,7 +7,8 @@ import { applied, forward, IMAGE, install, kubectl, RESTRICTED, restrictedNamesp
 
 const MINUTES = 60_000;
 const NAMESPACE = 'windlass-keda';
-const UPLOADS = 40;
+/** More than one worker is through with before an autoscaler has looked twice. */
+const UPLOADS = 120;
 
 /** A way to the store on which every answer takes its time: workers are slow, and idle meanwhile. */
 const SLOW_STORE = `

@@ -15,21 +15,21 @@ const linked = async (id: string) => (await suite.api.upload(id)).body.resource;
 describe('a resource', () => {
   test('is created and changed, completes what is pending, and links by id, key and url', async () => {
     const [byId, byUrl, byKey] = [await sent(), (await suite.api.raw('direct', 'x')).body, (await suite.api.presigned('key')).location];
-    const path = '/v1/resources/post/42';
+    const path = '/v1/resources/album/42';
     const created = await suite.api.json('PUT', path, {
       attributes: { title: 'Cat' },
       uploads: [{ id: byId }, { url: byUrl.url }, { key: byKey?.key }],
     });
     expect(created.status).toBe(201);
-    expect(created.body).toMatchObject({ type: 'post', id: '42', attributes: { title: 'Cat' } });
+    expect(created.body).toMatchObject({ type: 'album', id: '42', attributes: { title: 'Cat' } });
     expect(created.body.uploads.map(({ state }) => state)).toEqual(['stored', 'stored', 'stored']);
     expect(created.headers.get('etag')).toMatch(/^"[^"]+"$/);
-    expect(await linked(byId)).toEqual({ type: 'post', id: '42' });
+    expect(await linked(byId)).toEqual({ type: 'album', id: '42' });
 
     const changed = await suite.api.json('PUT', path, { attributes: { title: 'Dog' }, uploads: [{ id: byUrl.id }] });
     expect(changed.status).toBe(200);
     expect(await linked(byId)).toBeNull();
-    expect(await linked(byUrl.id)).toEqual({ type: 'post', id: '42' });
+    expect(await linked(byUrl.id)).toEqual({ type: 'album', id: '42' });
     const read = await suite.api.get(path);
     expect(read.body).toMatchObject({ attributes: { title: 'Dog' }, uploads: [{ id: byUrl.id }] });
     expect(read.headers.get('etag')).toBe(changed.headers.get('etag'));
