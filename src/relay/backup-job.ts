@@ -5,12 +5,12 @@ import { amend, type Backup, type Location, type Upload } from '../core/upload.t
 import { codeOf } from '../errors.ts';
 import { whileLeased } from '../leased.ts';
 import type { Ledger } from '../ledger.ts';
-import type { JobStage } from '../metrics.ts';
 import type { Platform } from '../platform.ts';
 import type { Delivery, Job, Settlement } from '../ports/job-queue.ts';
 import type { ObjectSource } from '../ports/object-store.ts';
 import { followMoves } from '../strategies/follow-moves.ts';
-import { BytesMissingError, mayPass, notThere, uploadErrorOf } from './failure.ts';
+import { BytesMissingError, mayPass, notThere, SourceFailure, uploadErrorOf } from './failure.ts';
+import { timedStage } from './timed-stage.ts';
 
 type BackupParts = Pick<Platform, 'uploads' | 'store' | 'disks' | 'config' | 'metrics' | 'log' | 'clock' | 'newId'> & {
   ledger: Ledger;
@@ -69,7 +69,7 @@ export class BackupJob {
     try {
       await whileLeased(this.#parts, upload, (leased) => this.#transfer(upload, key, leased), signal);
       const made: Backup = { state: 'made', store: store.name, bucket: store.bucket, key, at: clock() };
-      if (!(await this.#timed('commit', () => this.#release(upload, made)))) return await this.#takenOver(upload);
+      if (!(await timedStage(metrics, 'commit', () => this.#release(upload, made)))) return await this.#takenOver(upload);
     } catch (error) {
       return this.#fail(upload, error, signal);
     }
@@ -78,36 +78,32 @@ export class BackupJob {
   }
 
   async #transfer(upload: DueUpload, key: string, signal: AbortSignal): Promise<void> {
-    const { store } = this.#parts;
+    const { store, metrics } = this.#parts;
     const reading = this.#sourceOf(upload, signal);
     try {
-      await this.#timed('put', () => store.put(key, reading.source, signal));
+      await timedStage(metrics, 'put', () => store.put(key, reading.source, signal));
     } catch (error) {
       // The store may have wrapped what was wrong with the file into an error of its own.
       throw reading.broken() ?? error;
     }
-    if ((await this.#timed('verify', () => store.head(key)))?.size !== upload.size) throw notThere();
+    if ((await timedStage(metrics, 'verify', () => store.head(key)))?.size !== upload.size) throw notThere();
   }
 
   #sourceOf(upload: DueUpload, signal: AbortSignal): { source: ObjectSource; broken: () => unknown } {
     const { uploads, disks, throttle } = this.#parts;
     const { size, contentType, sha256 } = upload;
     if (!sha256) throw new BytesMissingError('The record has no SHA-256 to hold the bytes against.');
-    let broken: unknown = null;
-    const noted = (error: unknown): unknown => {
-      if (error instanceof BytesMissingError || codeOf(error) === 'node_unavailable') broken ??= error;
-      return error;
-    };
+    const failure = new SourceFailure();
     const read = ({ node, key }: Location, range: Parameters<ObjectSource['open']>[0]) => disks.directOf(node ?? '').read(key, range);
     const open: ObjectSource['open'] = async (range) => {
       const bytes = await followMoves(uploads, upload, (location) => read(location, range)).catch((error: unknown) => {
-        throw noted(error);
+        throw failure.note(error);
       });
-      if (!bytes) throw noted(new BytesMissingError('The file is not where the record says.'));
-      bytes.once('error', noted);
+      if (!bytes) throw failure.note(new BytesMissingError('The file is not where the record says.'));
+      bytes.once('error', failure.note);
       return throttle ? throttled(bytes, throttle, signal) : bytes;
     };
-    return { source: { size, contentType, sha256, open }, broken: () => broken };
+    return { source: { size, contentType, sha256, open }, broken: () => failure.first };
   }
 
   async #fail(upload: DueUpload, cause: unknown, signal: AbortSignal): Promise<Settlement> {
@@ -145,15 +141,6 @@ export class BackupJob {
     const current = await uploads.find(upload.id);
     if (!current || current.state === 'deleted') await store.remove(backupKeyOf(upload));
     return current && isDue(current) ? { outcome: 'retry', delayMs: config.LEASE_SECONDS * 1000 } : DONE;
-  }
-
-  async #timed<T>(stage: JobStage, work: () => Promise<T>): Promise<T> {
-    const stop = this.#parts.metrics.jobDuration.startTimer({ stage });
-    try {
-      return await work();
-    } finally {
-      stop();
-    }
   }
 }
 

@@ -10,6 +10,18 @@ export class BytesMissingError extends Error {
   }
 }
 
+/** Remembers what was wrong with the bytes of a job, or with the server that has them: the store may wrap it into an error of its own. */
+export class SourceFailure {
+  /** Null while nothing was. */
+  first: unknown = null;
+
+  /** To be given every error of reading; gives it back. */
+  readonly note = (error: unknown): unknown => {
+    if (error instanceof BytesMissingError || codeOf(error) === 'node_unavailable') this.first ??= error;
+    return error;
+  };
+}
+
 /**
  * Whether trying again makes sense. Of the platform's own errors those that blame the other side (4xx) stay; everything
  * unknown is tried again, because the number of tries is limited anyway.

@@ -4,11 +4,11 @@ import { transition, type Upload, type UploadFields, type UploadState } from '..
 import { codeOf } from '../errors.ts';
 import { whileLeased } from '../leased.ts';
 import type { Ledger } from '../ledger.ts';
-import type { JobStage } from '../metrics.ts';
 import type { Platform } from '../platform.ts';
 import type { Delivery, Job, Settlement } from '../ports/job-queue.ts';
 import type { ObjectInfo, ObjectSource } from '../ports/object-store.ts';
-import { BytesMissingError, mayPass, notThere, uploadErrorOf } from './failure.ts';
+import { BytesMissingError, mayPass, notThere, SourceFailure, uploadErrorOf } from './failure.ts';
+import { timedStage } from './timed-stage.ts';
 
 type RelayParts = Pick<Platform, 'uploads' | 'store' | 'disks' | 'config' | 'metrics' | 'log' | 'clock' | 'newId'> & { ledger: Ledger };
 
@@ -73,18 +73,18 @@ export class RelayJob {
   }
 
   async #transfer(upload: Upload, signal: AbortSignal): Promise<ObjectInfo> {
-    const { store } = this.#parts;
+    const { store, metrics } = this.#parts;
     const key = keyOf('files', upload.tenant, upload.id);
     const reading = this.#sourceOf(upload);
     let info: ObjectInfo | null;
     try {
-      info = await this.#timed('put', () => store.put(key, reading.source, signal));
+      info = await timedStage(metrics, 'put', () => store.put(key, reading.source, signal));
     } catch (error) {
       // The store may have wrapped what was wrong with the spool into an error of its own.
       throw (await reading.broken(error)) ?? error;
     }
     // A store that names the digest has hashed these very bytes under this key; of any other, ask what it has.
-    if (info.sha256 !== upload.sha256) info = await this.#timed('verify', () => store.head(key));
+    if (info.sha256 !== upload.sha256) info = await timedStage(metrics, 'verify', () => store.head(key));
     if (info?.size !== upload.size) throw notThere();
     return info;
   }
@@ -94,19 +94,15 @@ export class RelayJob {
     if (!upload.spool || !sha256) throw new BytesMissingError('The record names no spooled bytes.');
     const { node, key } = upload.spool;
     const spool = this.#parts.disks.spoolOf(node);
-    let broken: unknown = null;
-    const noted = (error: unknown): unknown => {
-      if (error instanceof BytesMissingError || codeOf(error) === 'node_unavailable') broken ??= error;
-      return error;
-    };
+    const failure = new SourceFailure();
     const open: ObjectSource['open'] = async (range) => {
-      const bytes = await spool.read(key, range).catch((error: unknown) => Promise.reject(noted(error)));
-      if (!bytes) throw noted(new BytesMissingError('The accepted bytes are no longer in the spool.'));
-      return bytes.once('error', noted);
+      const bytes = await spool.read(key, range).catch((error: unknown) => Promise.reject(failure.note(error)));
+      if (!bytes) throw failure.note(new BytesMissingError('The accepted bytes are no longer in the spool.'));
+      return bytes.once('error', failure.note);
     };
     /** What the spool has to do with a failure; null where it is the store's. Only then is it worth a look of its own. */
     const brokenBy = async (error: unknown): Promise<unknown> => {
-      if (broken || codeOf(error) !== 'digest_mismatch') return broken;
+      if (failure.first || codeOf(error) !== 'digest_mismatch') return failure.first;
       const entry = await spool.stat(key);
       return entry?.size === size ? null : new BytesMissingError('The file in the spool does not have the size that was accepted.');
     };
@@ -114,9 +110,9 @@ export class RelayJob {
   }
 
   async #commit(upload: Upload, { key }: ObjectInfo): Promise<Settlement> {
-    const { store } = this.#parts;
+    const { store, metrics } = this.#parts;
     const location = { store: store.name, bucket: store.bucket, key, node: null };
-    const stored = await this.#timed('commit', () => this.#moveOn(upload, 'stored', { location, error: null }));
+    const stored = await timedStage(metrics, 'commit', () => this.#moveOn(upload, 'stored', { location, error: null }));
     if (!stored) return this.#takenOver(upload);
     this.#count(upload, 'stored');
     await this.#cleanSpool(stored);
@@ -173,14 +169,5 @@ export class RelayJob {
   #count({ tenant }: Upload, outcome: 'stored' | 'failed'): void {
     const { metrics } = this.#parts;
     metrics.uploads.inc({ strategy: 'relay', outcome, ...metrics.tenant(tenant) });
-  }
-
-  async #timed<T>(stage: JobStage, work: () => Promise<T>): Promise<T> {
-    const stop = this.#parts.metrics.jobDuration.startTimer({ stage });
-    try {
-      return await work();
-    } finally {
-      stop();
-    }
   }
 }
