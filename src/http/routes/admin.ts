@@ -3,16 +3,14 @@ import type { Upload } from '../../core/upload.ts';
 import type { Platform } from '../../platform.ts';
 import { findUpload } from '../../strategies/find-upload.ts';
 import type { Redrive } from '../../strategies/redrive.ts';
+import type { Addresses } from '../addresses.ts';
 import { decodeCursor, encodeCursor, pageQuery } from '../cursor.ts';
 import { presentUpload } from '../presenter.ts';
 import { type Route, route } from '../route.ts';
 import { uploadParams, uploadSchema } from '../schemas.ts';
 
-export interface AdminRouteParts extends Pick<Platform, 'uploads' | 'queue'> {
+export interface AdminRouteParts extends Pick<Platform, 'uploads' | 'queue'>, Addresses {
   redrive: Redrive;
-  publicUrl: string;
-  /** Address that the content of uploads is read by; that of a CDN, where there is one. */
-  contentUrl: string;
 }
 
 /** What failed for good, another try for it, and how much waits (scope `admin`). */

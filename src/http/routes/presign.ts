@@ -4,17 +4,15 @@ import type { Platform } from '../../platform.ts';
 import type { Completion } from '../../strategies/completion.ts';
 import { findUpload } from '../../strategies/find-upload.ts';
 import type { Grant, Link, Presign } from '../../strategies/presign.ts';
+import type { Addresses } from '../addresses.ts';
 import { fingerprintOf, parseIdempotencyKey, runOnce, sameRequest } from '../idempotency.ts';
 import { presentUpload } from '../presenter.ts';
 import { type Call, type Reply, type Route, route } from '../route.ts';
 import { contentType, filename, metadata, resourceRef, sha256Hex, uploadParams, uploadSchema } from '../schemas.ts';
 
-export interface PresignRouteParts extends Pick<Platform, 'uploads' | 'idempotency' | 'config' | 'clock' | 'newId'> {
+export interface PresignRouteParts extends Pick<Platform, 'uploads' | 'idempotency' | 'config' | 'clock' | 'newId'>, Addresses {
   presign: Presign;
   completion: Completion;
-  publicUrl: string;
-  /** Address that the content of uploads is read by; that of a CDN, where there is one. */
-  contentUrl: string;
 }
 
 /** Strategy 3: signed links, so that clients send the bytes straight to the object store, and the report that they have. */
@@ -242,7 +240,7 @@ const completeUpload = ({ uploads, completion, ...addresses }: PresignRouteParts
     },
   });
 
-function presentCompletion(upload: Upload, { publicUrl, contentUrl }: Pick<PresignRouteParts, 'publicUrl' | 'contentUrl'>): Reply {
+function presentCompletion(upload: Upload, { publicUrl, contentUrl }: Addresses): Reply {
   const body = presentUpload(upload, contentUrl);
   if (upload.state === 'stored') return { status: 200, body };
   const headers = { Location: `${publicUrl}/v1/uploads/${upload.id}`, 'Retry-After': String(RETRY_AFTER_SECONDS) };

@@ -7,6 +7,7 @@ import type { Direct } from '../../strategies/direct.ts';
 import type { ReceivedFile } from '../../strategies/received-file.ts';
 import type { Relay } from '../../strategies/relay.ts';
 import { inSpan } from '../../tracing.ts';
+import type { Addresses } from '../addresses.ts';
 import { fingerprintOf, parseIdempotencyKey, runOnce, sameRequest } from '../idempotency.ts';
 import { presentUpload, recordTag } from '../presenter.ts';
 import { DiscardingFile } from '../receive/discarding.ts';
@@ -17,13 +18,10 @@ import { type Call, type Reply, type Route, route } from '../route.ts';
 import { uploadSchema } from '../schemas.ts';
 
 export interface ReceiveRouteParts
-  extends Pick<Platform, 'config' | 'metrics' | 'tracing' | 'clock' | 'newId' | 'uploads' | 'idempotency'> {
+  extends Pick<Platform, 'config' | 'metrics' | 'tracing' | 'clock' | 'newId' | 'uploads' | 'idempotency'>,
+    Addresses {
   direct: Direct;
   relay: Relay;
-  /** Address that clients reach this server by. */
-  publicUrl: string;
-  /** Address that the content of uploads is read by; that of a CDN, where there is one. */
-  contentUrl: string;
 }
 
 /** The two strategies by which the bytes come to this server. */
@@ -100,8 +98,6 @@ const relayRoute = (parts: ReceiveRouteParts, reception: Reception): Route =>
     },
     handle: async (call) => created(await reception.upload(parts.relay, call), 202, parts, { 'Retry-After': '1' }),
   });
-
-type Addresses = Pick<ReceiveRouteParts, 'publicUrl' | 'contentUrl'>;
 
 function created(upload: Upload, status: number, { publicUrl, contentUrl }: Addresses, headers: Record<string, string> = {}): Reply {
   const location = { Location: `${publicUrl}/v1/uploads/${upload.id}`, ETag: recordTag(upload) };

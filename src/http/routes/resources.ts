@@ -2,15 +2,14 @@ import type { Context } from 'koa';
 import { z } from 'zod';
 import type { Resource } from '../../ports/resource-repository.ts';
 import { type LinkedResource, MAX_LISTED, type Precondition, type Resources } from '../../strategies/resources.ts';
+import type { Addresses } from '../addresses.ts';
 import { preconditions } from '../preconditions.ts';
 import { presentUpload } from '../presenter.ts';
 import { type Route, route } from '../route.ts';
 import { resourceId, resourceType, uploadSchema } from '../schemas.ts';
 
-export interface ResourceRouteParts {
+export interface ResourceRouteParts extends Pick<Addresses, 'contentUrl'> {
   resources: Resources;
-  /** Address that the content of uploads is read by; that of a CDN, where there is one. */
-  contentUrl: string;
 }
 
 /** Strategy 3, step 4: the things of the users' own that uploads belong to. */

@@ -7,6 +7,7 @@ import type { Platform } from '../../platform.ts';
 import type { Deletion } from '../../strategies/deletion.ts';
 import { findUpload } from '../../strategies/find-upload.ts';
 import { waitUntilFinal, watchUpload } from '../../watch.ts';
+import type { Addresses } from '../addresses.ts';
 import { decodeCursor, encodeCursor, pageQuery } from '../cursor.ts';
 import { presentUpload, recordTag } from '../presenter.ts';
 import { evaluatePreconditions } from '../ranges.ts';
@@ -16,11 +17,8 @@ import { resourceId, resourceType, uploadParams, uploadSchema } from '../schemas
 const MAX_WAIT_SECONDS = 300;
 const HEARTBEAT_MS = 15_000;
 
-export interface UploadRouteParts extends Pick<Platform, 'uploads' | 'events' | 'clock'> {
+export interface UploadRouteParts extends Pick<Platform, 'uploads' | 'events' | 'clock'>, Pick<Addresses, 'contentUrl'> {
   deletion: Deletion;
-  publicUrl: string;
-  /** Address that the content of uploads is read by; that of a CDN, where there is one. */
-  contentUrl: string;
   /** Aborted when the process is being stopped: waits answer with what is, and streams end. */
   stopping: AbortSignal;
 }
