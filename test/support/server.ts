@@ -8,6 +8,8 @@ import { storedFiles } from './data-folder.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const START_TIMEOUT_MS = 90_000;
+/** As in the image and in `npm start`. */
+const NODE_OPTIONS = ['--expose-gc', '--max-semi-space-size=8'];
 
 /** Small waits, so that tests are over soon. */
 const DEFAULTS: Record<string, string> = {
@@ -210,7 +212,7 @@ export async function runCommand(args: string[], settings: Settings): Promise<{ 
 
 function spawnNode([script = '', ...args]: string[], settings: Settings): ChildProcess {
   const env = Object.fromEntries(Object.entries(settings).filter((entry): entry is [string, string] => entry[1] !== undefined));
-  return spawn(process.execPath, [join(ROOT, script), ...args], {
+  return spawn(process.execPath, [...NODE_OPTIONS, join(ROOT, script), ...args], {
     cwd: tmpdir(),
     env: { PATH: process.env.PATH ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -2,8 +2,7 @@ import type { BigIntStats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { ByteRange, DiskEntry } from '../../ports/disk.ts';
-
-const READ_BYTES = 1024 ** 2;
+import { FileBytes } from './file-bytes.ts';
 
 export interface FileEntry extends DiskEntry {
   /** Changes whenever the file is written again; the same for a hard link. */
@@ -30,9 +29,7 @@ export class StoredFile {
 
   /** The stream owns the file from now on, and closes it when it ends or its reader goes away. */
   stream(range?: ByteRange): Readable {
-    // With an end that is known the stream takes no more memory than there are bytes, and does not look for more behind them.
-    const whole = this.entry.size > 0 ? { end: this.entry.size - 1 } : {};
-    return this.#handle.createReadStream({ highWaterMark: READ_BYTES, ...whole, ...range });
+    return new FileBytes(this.#handle, range?.start ?? 0, range ? range.end + 1 : this.entry.size);
   }
 
   close(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
+import { collectYoungGarbage } from '../../young-garbage.ts';
 import { ask, type Peer, patienceOf, refused, unavailable } from './peer.ts';
 
 /** How often a transfer is resumed that brought nothing since the last time, and the first of the growing pauses between. */
@@ -64,6 +65,7 @@ export class Transfer extends Readable {
         for await (const chunk of patiently(this.#answer, patienceOf(this.#peer))) {
           this.#at += chunk.length;
           failures = 0;
+          collectYoungGarbage(chunk.length);
           yield chunk;
         }
         if (this.#at <= this.#last) throw new Error('the answer ended early');

@@ -9,6 +9,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { ByteRange } from '../../../ports/disk.ts';
 import type { ObjectInfo, ObjectSource } from '../../../ports/object-store.ts';
+import { collectYoungGarbage } from '../../../young-garbage.ts';
 import type { S3Connection } from './connection.ts';
 import { within } from './deadline.ts';
 import { ABSENT, ABSENT_PERHAPS, failureOf, isNameless, NO_STORE, nullIf, refusalOf, unavailable } from './failure.ts';
@@ -120,6 +121,7 @@ function received(body: Readable, signal: AbortSignal | undefined): Readable {
   const bytes = new PassThrough();
   body.on('error', (error) => bytes.destroy(failureOf(error) as Error));
   bytes.on('close', () => body.destroy());
+  body.on('data', ({ length }: Buffer) => collectYoungGarbage(length));
   body.pipe(bytes);
   return signal ? addAbortSignal(signal, bytes) : bytes;
 }
