@@ -1,6 +1,7 @@
 import type { Placement } from '../core/placement.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Members } from '../members.ts';
+import { Periodic } from '../periodic.ts';
 import type { Platform } from '../platform.ts';
 import { Mover } from './mover.ts';
 import { type PassOptions, type PassReport, runPass } from './pass.ts';
@@ -16,9 +17,7 @@ const LONGEST_UPLOAD_MS = 86_400_000;
 export class Rebalancer {
   readonly #parts: RebalancerParts;
   readonly #mover: Mover;
-  #timer: NodeJS.Timeout | null = null;
-  #running: Promise<unknown> = Promise.resolve();
-  #stopping = new AbortController();
+  readonly #periodic = new Periodic();
   /** What the last look at all files of this server ended with, when nothing was left to move. */
   #settled: { members: string; at: number } | null = null;
 
@@ -31,27 +30,18 @@ export class Rebalancer {
   /** Runs soon, and then every REBALANCE_INTERVAL_SECONDS; never when that is 0, or when files are not spread. */
   start(): void {
     const { config, log } = this.#parts;
-    const intervalMs = config.REBALANCE_INTERVAL_SECONDS * 1000;
-    if (intervalMs === 0 || config.DIRECT_PLACEMENT !== 'rendezvous') return;
-    this.#stopping = new AbortController();
-    const runIn = (ms: number): void => {
-      this.#timer = setTimeout(async () => {
-        this.#running = this.#runOwn().catch((error: unknown) => {
-          if (!this.#stopping.signal.aborted)
-            log.warn({ err: error }, 'direct files could not be looked through; the next run will try again');
-        });
-        await this.#running;
-        if (!this.#stopping.signal.aborted) runIn(intervalMs);
-      }, ms);
-    };
-    runIn(Math.min(FIRST_RUN_MS, intervalMs));
+    if (config.DIRECT_PLACEMENT !== 'rendezvous') return;
+    this.#periodic.start({
+      intervalMs: config.REBALANCE_INTERVAL_SECONDS * 1000,
+      firstMs: FIRST_RUN_MS,
+      run: (signal) => this.#runOwn(signal),
+      onFailure: (error) => log.warn({ err: error }, 'direct files could not be looked through; the next run will try again'),
+    });
   }
 
   /** Breaks off the moves under way: they leave everything as it was. */
-  async stop(): Promise<void> {
-    this.#stopping.abort(new Error('the server is being stopped'));
-    if (this.#timer) clearTimeout(this.#timer);
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#periodic.stop();
   }
 
   /** One pass over the files of one server. Throws `repository_unavailable`. */
@@ -62,7 +52,7 @@ export class Rebalancer {
   }
 
   /** All files of this server when members have changed or some had to stay; else only those that are new. */
-  async #runOwn(): Promise<void> {
+  async #runOwn(signal: AbortSignal): Promise<void> {
     const { config, members, metrics, clock, log } = this.#parts;
     const startedAt = clock();
     const placement = await members.read();
@@ -70,7 +60,6 @@ export class Rebalancer {
     const known = this.#settled?.members === fingerprint ? this.#settled : null;
     this.#settled = null;
     const after = known ? leastIdAt(known.at - LONGEST_UPLOAD_MS) : undefined;
-    const { signal } = this.#stopping;
     const report = await this.run({ node: config.NODE_NAME, placement, after, dryRun: false, signal });
     metrics.misplacedFiles.set(report.misplaced - report.moved);
     if (report.misplaced === report.moved) this.#settled = { members: fingerprint, at: startedAt };

@@ -1,4 +1,5 @@
 import { ORPHAN_KINDS } from '../metrics.ts';
+import { Periodic } from '../periodic.ts';
 import { checkBytes } from './check-bytes.ts';
 import { expirePending } from './expire-pending.ts';
 import { finishIntents } from './finish-intents.ts';
@@ -81,9 +82,7 @@ const DISK_TASKS: readonly [name: string, task: Task][] = [
 export class Reconciler {
   readonly #parts: ReconcileParts;
   #checkedUpTo: string | undefined;
-  #timer: NodeJS.Timeout | null = null;
-  #running: Promise<unknown> = Promise.resolve();
-  #stopping = new AbortController();
+  readonly #periodic = new Periodic();
 
   constructor(parts: ReconcileParts) {
     this.#parts = parts;
@@ -91,26 +90,19 @@ export class Reconciler {
 
   /** Runs soon, and then every RECONCILE_INTERVAL_SECONDS; never when that is 0. */
   start(): void {
-    const intervalMs = this.#parts.config.RECONCILE_INTERVAL_SECONDS * 1000;
-    if (intervalMs === 0) return;
-    this.#stopping = new AbortController();
-    const runIn = (ms: number): void => {
-      this.#timer = setTimeout(async () => {
-        this.#running = this.#runInTurn(intervalMs).catch((error: unknown) =>
-          this.#parts.log.warn({ err: error }, 'the reconciler could not run'),
-        );
-        await this.#running;
-        if (!this.#stopping.signal.aborted) runIn(intervalMs);
-      }, ms);
-    };
-    runIn(Math.min(FIRST_RUN_MS, intervalMs));
+    const { config, log } = this.#parts;
+    const intervalMs = config.RECONCILE_INTERVAL_SECONDS * 1000;
+    this.#periodic.start({
+      intervalMs,
+      firstMs: FIRST_RUN_MS,
+      run: () => this.#runInTurn(intervalMs),
+      onFailure: (error) => log.warn({ err: error }, 'the reconciler could not run'),
+    });
   }
 
   /** Ends the run under way after the step it is at. */
-  async stop(): Promise<void> {
-    this.#stopping.abort(new Error('the reconciler is being stopped'));
-    if (this.#timer) clearTimeout(this.#timer);
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#periodic.stop();
   }
 
   /** This server's own disks each time, what all share when it is this server's turn. */
@@ -170,7 +162,7 @@ export class Reconciler {
       );
     }, spanMs / 3);
     try {
-      await work(AbortSignal.any([lost.signal, this.#stopping.signal]));
+      await work(AbortSignal.any([lost.signal, this.#periodic.signal]));
       return true;
     } finally {
       clearInterval(renewal);

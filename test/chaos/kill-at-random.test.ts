@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { seeded } from '../support/load-seed.ts';
 import { startServer } from '../support/server.ts';
 import { CHAOS_SETTINGS, expectPromisesKept } from './aftermath.ts';
 import { RememberingClient } from './remembering-client.ts';
@@ -10,17 +11,6 @@ const ROUNDS = Number(process.env.TEST_CHAOS_ROUNDS ?? 6);
 const SEED = Number(process.env.TEST_CHAOS_SEED ?? Date.now() % 1_000_000);
 const CLIENTS = 4;
 const LONGEST_LIFE_MS = 1200;
-
-/** The same seed gives the same numbers, from 0 to 1 (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 test(
   `killed at random moments under load (TEST_CHAOS_SEED=${SEED}), the server keeps what it acknowledged and nothing else`,
