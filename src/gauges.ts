@@ -48,6 +48,7 @@ export class Gauges {
     setOrRemove(metrics.outboxMessages, backlog?.outboxMessages);
     setOrRemove(metrics.outboxOldest, backlog && age(backlog.outboxOldestAt));
     setOrRemove(metrics.backupsDue, backlog?.backupsDue);
+    setOrRemove(metrics.backupsOldest, backlog && age(backlog.backupsOldestAt));
     setOrRemove(metrics.queuedOldest, backlog && age(backlog.queuedOldestAt));
   }
 

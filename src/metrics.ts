@@ -176,6 +176,7 @@ function ofJobs(metrics: MetricRegistry) {
       outcome: BACKUP_OUTCOMES,
     }),
     backupsDue: metrics.gauge('api', 'windlass_backups_due', 'Direct files whose copy in the object store is asked for and not there yet.'),
+    backupsOldest: metrics.gauge('api', 'windlass_backups_oldest_seconds', 'How long the oldest of those has been asked for.'),
     backupReads: metrics.counter(
       'api',
       'windlass_backup_reads_total',

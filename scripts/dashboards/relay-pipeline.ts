@@ -43,6 +43,17 @@ export const relayPipeline = dashboard({
       min: 0,
       runbook: 'WindlassOutboxStuck',
     },
+    {
+      title: 'Backups of direct files',
+      about:
+        'Copies in the object store that are asked for and not there yet, and how long the oldest has been. Nothing without DIRECT_BACKUP.',
+      queries: [
+        { expr: `max(windlass_backups_due{${WHERE}})`, legend: 'due' },
+        { expr: `max(windlass_backups_oldest_seconds{${WHERE}})`, legend: 'age of the oldest (s)' },
+      ],
+      min: 0,
+      runbook: 'WindlassBackupsLate',
+    },
     { row: 'Who works' },
     {
       title: 'Slots of workers in use',

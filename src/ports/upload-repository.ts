@@ -38,6 +38,8 @@ export interface BacklogStats {
   queuedOldestAt: number | null;
   /** Direct files whose backup is asked for and not there yet. */
   backupsDue: number;
+  /** When the first of those was asked for (epoch ms). */
+  backupsOldestAt: number | null;
 }
 
 /**

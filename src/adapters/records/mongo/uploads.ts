@@ -96,7 +96,8 @@ export class MongoUploadRepository implements UploadRepository {
 
   async backlog(): Promise<BacklogStats> {
     const undelivered = { 'outbox.oldestAt': { $gt: 0 } };
-    const [[total], outboxOldest, queuedOldest, backupsDue] = await Promise.all([
+    const due = { 'backup.since': { $gt: 0 }, state: 'stored' as const };
+    const [[total], outboxOldest, queuedOldest, backupsDue, backupsOldest] = await Promise.all([
       this.#database.run(({ uploads }) =>
         uploads
           .aggregate<{ messages: number }>([{ $match: undelivered }, { $group: { _id: null, messages: { $sum: '$outbox.size' } } }])
@@ -104,13 +105,15 @@ export class MongoUploadRepository implements UploadRepository {
       ),
       this.#first(undelivered, { 'outbox.oldestAt': 1 }),
       this.#first({ state: 'queued' }, { createdAt: 1 }),
-      this.#database.run(({ uploads }) => uploads.countDocuments({ 'backup.since': { $gt: 0 }, state: 'stored' }, LIMITED)),
+      this.#database.run(({ uploads }) => uploads.countDocuments(due, LIMITED)),
+      this.#first(due, { 'backup.since': 1 }),
     ]);
     return {
       outboxMessages: total?.messages ?? 0,
       outboxOldestAt: outboxOldest?.outbox.oldestAt ?? null,
       queuedOldestAt: queuedOldest?.createdAt ?? null,
       backupsDue,
+      backupsOldestAt: backupsOldest?.backup?.state === 'due' ? backupsOldest.backup.since : null,
     };
   }
 

@@ -4,6 +4,14 @@ import { listQuery, scanQuery } from './upload-queries.ts';
 /** A stored upload as it travels between the threads: the record without its outbox, and the outbox, both JSON. */
 export type StoredUpload = [doc: string, outbox: string];
 
+type BacklogRow = [
+  outboxMessages: number,
+  outboxOldestAt: number | null,
+  queuedOldestAt: number | null,
+  backupsDue: number,
+  backupsOldestAt: number | null,
+];
+
 export const uploadOperations = {
   'uploads.insert': write(
     (connection, id: string, doc: string, outbox: string) =>
@@ -65,11 +73,12 @@ export const uploadOperations = {
   ),
 
   'uploads.backlog': read((connection) =>
-    connection.get<[outboxMessages: number, outboxOldestAt: number | null, queuedOldestAt: number | null, backupsDue: number]>(
+    connection.get<BacklogRow>(
       `SELECT (SELECT coalesce(sum(outbox_size), 0) FROM uploads WHERE outbox_oldest_at IS NOT NULL),
               (SELECT min(outbox_oldest_at) FROM uploads WHERE outbox_oldest_at IS NOT NULL),
               (SELECT min(created_at) FROM uploads WHERE state = 'queued'),
-              (SELECT count(*) FROM uploads WHERE backup_since IS NOT NULL AND state = 'stored')`,
+              (SELECT count(*) FROM uploads WHERE backup_since IS NOT NULL AND state = 'stored'),
+              (SELECT min(backup_since) FROM uploads WHERE backup_since IS NOT NULL AND state = 'stored')`,
     ),
   ),
 };

@@ -60,9 +60,9 @@ export class SqliteUploadRepository implements UploadRepository {
   }
 
   async backlog(): Promise<BacklogStats> {
-    const [outboxMessages = 0, outboxOldestAt = null, queuedOldestAt = null, backupsDue = 0] =
+    const [outboxMessages = 0, outboxOldestAt = null, queuedOldestAt = null, backupsDue = 0, backupsOldestAt = null] =
       (await this.#database.call('uploads.backlog')) ?? [];
-    return { outboxMessages, outboxOldestAt, queuedOldestAt, backupsDue };
+    return { outboxMessages, outboxOldestAt, queuedOldestAt, backupsDue, backupsOldestAt };
   }
 
   async ping(): Promise<void> {
