@@ -35,8 +35,10 @@ withHelm(() => {
 
   test('Skaffold sets values that the chart takes, and its own image', () => {
     const { build, deploy, portForward } = parse(readFileSync(`${ROOT}skaffold.yaml`, 'utf8'));
-    const [{ name, chartPath, setValues, setValueTemplates }] = deploy.helm.releases;
+    const [{ name, chartPath, setValues, setValueTemplates, wait }] = deploy.helm.releases;
     expect([name, chartPath, build.artifacts[0].image]).toEqual(['up', 'charts/windlass', 'windlass']);
+    // Hooks run as soon as Helm is done.
+    expect([wait, deploy.helm.hooks.after]).toEqual([true, [{ host: { command: ['helm', 'test', name, '--logs'] } }]]);
     expect(Object.keys(setValueTemplates)).toEqual(['image.repository', 'image.tag']);
     expect(setValues).toEqual({ 'devStack.enabled': true });
     const objects = render({ devStack: { enabled: true }, image: { repository: 'localhost:5000/windlass', tag: 'abc' } });
