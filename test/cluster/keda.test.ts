@@ -3,7 +3,18 @@ import { expect, test } from '@jest/globals';
 import { ApiClient } from '../support/api-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { atomicMongo } from './atomic-mongo.ts';
-import { applied, forward, IMAGE, install, kubectl, RESTRICTED, restrictedNamespace, TRIAL_TOKEN, withCluster } from './cluster.ts';
+import {
+  applied,
+  forward,
+  IMAGE,
+  install,
+  kubectl,
+  RESTRICTED,
+  restrictedNamespace,
+  TRIAL_TOKEN,
+  upgrade,
+  withCluster,
+} from './cluster.ts';
 
 const MINUTES = 60_000;
 const NAMESPACE = 'windlass-keda';
@@ -79,15 +90,17 @@ withCluster(() => {
       await using _ = await restrictedNamespace(NAMESPACE);
       const mongo = await atomicMongo(NAMESPACE);
       const values = [...mongo, ...[...SMALL, ...(await slowStore())].flatMap((value) => ['--set', value])];
-      // At first neither RabbitMQ nor the queue is there, and KEDA has to look again.
-      await install(NAMESPACE, ...values, ...SCALING.flatMap((value) => ['--set', value]));
+      await install(NAMESPACE, ...values);
+      // Only now: KEDA connects at once, and until a Service of the same moment is known to the node its address belongs to
+      // nobody. Where something answers for such addresses, KEDA would stay with that connection.
+      await upgrade(NAMESPACE, ...values, ...SCALING.flatMap((value) => ['--set', value]));
       await eventually(async () => expect(await workers()).toBe(1), MINUTES);
 
       await using api = await forward(NAMESPACE, 'service/up-windlass', 80);
       const client = new ApiClient(api.url, { token: TRIAL_TOKEN });
       const accepted = await Promise.all(Array.from({ length: UPLOADS }, (_, index) => client.raw('relay', `file ${index}`)));
       expect(accepted.filter(({ status }) => status !== 202)).toEqual([]);
-      await eventually(async () => expect(await workers()).toBe(4), 2 * MINUTES);
+      await eventually(async () => expect(await workers()).toBe(4), 3 * MINUTES);
       for (const { body } of accepted)
         await eventually(async () => expect(await client.settled(body.id)).toMatchObject({ state: 'stored', attempts: 1 }), MINUTES);
       await eventually(async () => expect(await workers()).toBe(1), 3 * MINUTES);

@@ -32,6 +32,7 @@ const WAIT_MS = ROLLOUT.patienceMs;
 export class ClusterLoad implements AsyncDisposable {
   readonly #namespace: string;
   #seen = 0;
+  #tolerated = 0;
   readonly #output: AsyncDisposable & { lines: string[] };
 
   private constructor(namespace: string) {
@@ -68,13 +69,20 @@ export class ClusterLoad implements AsyncDisposable {
 
   /**
    * What failed since it was last asked. A database that is not MongoDB itself, on a machine that has much else to do,
-   * may not answer in time: not what is tried here.
+   * may not answer in time: not what is tried here. How often it did not is told in `tolerated`.
    */
   newFailures(): Attempt[] {
     const ended = this.attempts;
     const failures = ended.slice(this.#seen).filter(({ ok }) => !ok);
     this.#seen = ended.length;
-    return isFerret ? failures.filter(({ problem }) => !problem.includes('"code":"repository_unavailable"')) : failures;
+    const counted = isFerret ? failures.filter(({ problem }) => !problem.includes('"code":"repository_unavailable"')) : failures;
+    this.#tolerated += failures.length - counted.length;
+    return counted;
+  }
+
+  /** Failures that `newFailures` left out. */
+  get tolerated(): number {
+    return this.#tolerated;
   }
 
   /** Resolves when what each lane is at has ended. */

@@ -48,10 +48,15 @@ const sets = (values: readonly string[]): string[] => values.flatMap((value) => 
 const installed = (release: string, chart: string, values: readonly string[]) =>
   helm('install', release, chart, '--namespace', NAMESPACE, ...sets(values), '--wait', '--timeout', '200s');
 
+const uninstalled = () => helm('uninstall', 'up', '--namespace', NAMESPACE, '--wait', '--timeout', '200s');
+const VOLUMES_OF_PODS = ['direct', 'spool'].flatMap((area) => [0, 1].map((pod) => `persistentvolumeclaim/${area}-up-windlass-api-${pod}`));
+
 async function nodePort(service: string): Promise<string> {
   const { stdout } = await inNamespace('get', `service/${service}`, '--output=jsonpath={.spec.ports[0].nodePort}');
   return `http://${NODE}:${stdout}`;
 }
+
+const clientOf = async (service: string): Promise<ApiClient> => new ApiClient(await nodePort(service), { token: TRIAL_TOKEN });
 
 /** A direct upload that lies on the disk of one pod; its id. */
 async function onDiskOf(pod: string): Promise<string> {
@@ -148,25 +153,39 @@ withCluster(() => {
     test(
       'is removed but for its volumes; installed again it has every file',
       async () => {
-        const uploads = async (): Promise<ApiClient> => new ApiClient(await nodePort('up-windlass'), { token: TRIAL_TOKEN });
-        const client = await uploads();
+        const client = await clientOf('up-windlass');
         const direct = await Promise.all(['up-windlass-api-0', 'up-windlass-api-1'].map(onDiskOf));
         const relayed = await client.raw('relay', 'relayed');
         const presigned = await client.presigned('presigned');
         expect((await client.settled(relayed.body.id)).state).toBe('stored');
 
-        await helm('uninstall', 'up', '--namespace', NAMESPACE, '--wait', '--timeout', '200s');
-        await eventually(async () => {
-          const volumes = ['direct', 'spool'].flatMap((area) =>
-            [0, 1].map((pod) => `persistentvolumeclaim/${area}-up-windlass-api-${pod}`),
-          );
-          expect(await leftBy('up')).toEqual(volumes);
-        }, 2 * MINUTES);
+        await uninstalled();
+        await eventually(async () => expect(await leftBy('up')).toEqual(VOLUMES_OF_PODS), 2 * MINUTES);
 
         await installed('up', CHART, values);
-        const again = await uploads();
+        const again = await clientOf('up-windlass');
         for (const id of direct) expect(await eventually(() => again.content(id))).toBe('on a disk');
         expect([await again.content(relayed.body.id), await again.content(presigned.id)]).toEqual(['relayed', 'presigned']);
+      },
+      5 * MINUTES,
+    );
+
+    test(
+      'with one volume for all servers it leaves that, too, and finds it again',
+      async () => {
+        await uninstalled();
+        const onOneVolume = [...values, 'storage.mode=Shared', 'storage.shared.accessModes[0]=ReadWriteOnce'];
+        await installed('up', CHART, onOneVolume);
+        const { body } = await (await clientOf('up-windlass')).raw('direct', 'on a drive');
+        expect(body.location).toMatchObject({ node: 'up-windlass-api' });
+
+        await uninstalled();
+        const left = [...VOLUMES_OF_PODS, 'persistentvolumeclaim/up-windlass-files'].sort();
+        await eventually(async () => expect(await leftBy('up')).toEqual(left), 2 * MINUTES);
+
+        await installed('up', CHART, onOneVolume);
+        const again = await clientOf('up-windlass');
+        expect(await eventually(() => again.content(body.id))).toBe('on a drive');
       },
       5 * MINUTES,
     );
