@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module';
+import { env } from 'node:process';
 import { linkShippedCache } from './compile-cache.js';
 
 // As process 1 of a container it would be deaf to signals while nobody listens to them: most commands, and servers that start.
@@ -7,6 +8,9 @@ if (process.pid === 1) {
   for (const [signal, number] of Object.entries({ SIGINT: 2, SIGTERM: 15 }))
     process.once(signal, () => process.listenerCount(signal) > 0 || process.exit(128 + number));
 }
+
+// Each flush of a file holds a thread of Node's pool (docs/decisions/0024-flush-early.md). Read when the pool is first used.
+env.UV_THREADPOOL_SIZE ??= '16';
 
 // Plain JavaScript, so that what was compiled once is not compiled again: commands start sooner, and a server does
 // without the TypeScript compiler in its memory (30 MiB).

@@ -2,6 +2,7 @@ import { type FileHandle, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { codeOf } from '../../errors.ts';
 import type { DiskFile } from '../../ports/disk.ts';
+import { EarlyFlush } from './early-flush.ts';
 import type { Folders } from './folders.ts';
 import { type Reservation, spoolFull } from './free-space.ts';
 import { entryOf, type FileEntry } from './stored-file.ts';
@@ -24,6 +25,7 @@ type State = 'open' | 'sealed' | 'committed' | 'discarded';
 /** A file in the making: written beside the others, and given its name in one step when it is whole and on the disk. */
 export class UnfinishedFile implements DiskFile {
   readonly #parts: UnfinishedFileParts;
+  readonly #early: EarlyFlush;
   #state: State = 'open';
   #size = 0;
   #renamed = false;
@@ -32,6 +34,7 @@ export class UnfinishedFile implements DiskFile {
 
   constructor(parts: UnfinishedFileParts) {
     this.#parts = parts;
+    this.#early = new EarlyFlush(parts.handle);
   }
 
   get key(): string {
@@ -58,6 +61,7 @@ export class UnfinishedFile implements DiskFile {
       left -= bytesWritten;
       if (left > 0) rest = skip(rest, bytesWritten);
     }
+    this.#early.written(this.#size);
   }
 
   /** Flushes the bytes; the file as it will be found after `commit`. Nothing can be written after it. */
@@ -124,7 +128,12 @@ export class UnfinishedFile implements DiskFile {
   async #flush(): Promise<void> {
     this.#assertOpen();
     this.#state = 'sealed';
-    await this.#parts.handle.datasync().catch(translateNoSpace);
+    try {
+      await this.#early.end();
+      await this.#parts.handle.datasync();
+    } catch (error) {
+      translateNoSpace(error);
+    }
   }
 
   #assertOpen(): void {

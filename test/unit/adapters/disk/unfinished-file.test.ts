@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Folders } from '../../../../src/adapters/disk/folders.ts';
 import { UnfinishedFile } from '../../../../src/adapters/disk/unfinished-file.ts';
+import { eventually } from '../../../support/eventually.ts';
 
 let root: string;
 beforeEach(async () => {
@@ -12,8 +13,8 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true, force: true }));
 
 /** A file whose system calls can be made to misbehave. */
-async function fileOver(change: (handle: FileHandle) => Partial<FileHandle>): Promise<UnfinishedFile> {
-  const temporary = join(root, 'temporary');
+async function fileOver(change: (handle: FileHandle) => Partial<FileHandle>, name = 'target'): Promise<UnfinishedFile> {
+  const temporary = join(root, `${name} in the making`);
   const handle = await open(temporary, 'wx');
   const overridden = new Proxy(handle, {
     get(target, name) {
@@ -25,7 +26,7 @@ async function fileOver(change: (handle: FileHandle) => Partial<FileHandle>): Pr
   return new UnfinishedFile({
     key: 'x',
     temporary,
-    target: join(root, 'target'),
+    target: join(root, name),
     handle: overridden,
     folders,
     reservation: null,
@@ -60,6 +61,52 @@ test('a file that could not be flushed is not there, and can be discarded', asyn
   const file = await fileOver(() => ({ datasync: () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })) }));
   await file.write([Buffer.from('x')]);
   await expect(file.commit()).rejects.toMatchObject({ code: 'EIO' });
+  await file.discard();
+  expect(await readdir(root)).toEqual([]);
+});
+
+const LARGE = Buffer.alloc(16 * 1024 ** 2, 'x');
+
+test('a large file is flushed while it is written, once more at its end, and no other one with it', async () => {
+  const events: string[] = [];
+  const releases: (() => void)[] = [];
+  const flushing = (name: string) => (handle: FileHandle) => ({
+    datasync: async () => {
+      events.push(`${name} begins`);
+      await new Promise<void>((resolve) => releases.push(resolve));
+      await handle.datasync();
+      events.push(`${name} ends`);
+    },
+  });
+  const one = await fileOver(flushing('one'));
+  const other = await fileOver(flushing('other'), 'other');
+  await one.write([LARGE]);
+  await one.write([LARGE]);
+  await other.write([LARGE]);
+  expect(events).toEqual(['one begins']);
+  const committed = one.commit();
+  releases.shift()?.();
+  await eventually(() => expect(events).toEqual(['one begins', 'one ends', 'one begins']));
+  // The file is its own again, and nobody's turn is taken.
+  await other.write([Buffer.from('y')]);
+  expect(events.at(-1)).toBe('other begins');
+  for (const release of releases.splice(0)) release();
+  await committed;
+  expect((await readFile(join(root, 'target'))).length).toBe(2 * LARGE.length);
+  await other.discard();
+});
+
+test('a flush that failed while the file was written fails the file, though the system tells of it only once', async () => {
+  let flushes = 0;
+  const file = await fileOver((handle) => ({
+    datasync: () => {
+      flushes += 1;
+      return flushes === 1 ? Promise.reject(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })) : handle.datasync();
+    },
+  }));
+  await file.write([LARGE]);
+  await expect(file.commit()).rejects.toMatchObject({ code: 'spool_full' });
+  expect(flushes).toBe(1);
   await file.discard();
   expect(await readdir(root)).toEqual([]);
 });
