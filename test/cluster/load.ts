@@ -26,13 +26,14 @@ export interface Attempt {
 
 const LANES = ['direct', 'relay', 'presign', 'slow direct', 'slow relay'];
 const POD = 'load';
+const LATE_DATABASE = /The database did not answer/;
 const WAIT_MS = ROLLOUT.patienceMs;
 
 /** The load of load.mjs in a pod, and all that came of it. */
 export class ClusterLoad implements AsyncDisposable {
   readonly #namespace: string;
   #seen = 0;
-  #tolerated = 0;
+  readonly #tolerated: Attempt[] = [];
   readonly #output: AsyncDisposable & { lines: string[] };
 
   private constructor(namespace: string) {
@@ -67,21 +68,27 @@ export class ClusterLoad implements AsyncDisposable {
     return this.attempts.filter(({ ok }) => ok);
   }
 
-  /**
-   * What failed since it was last asked. A database that is not MongoDB itself, on a machine that has much else to do,
-   * may not answer in time: not what is tried here. How often it did not is told in `tolerated`.
-   */
-  newFailures(): Attempt[] {
+  /** What failed since it was last asked. */
+  allNewFailures(): Attempt[] {
     const ended = this.attempts;
     const failures = ended.slice(this.#seen).filter(({ ok }) => !ok);
     this.#seen = ended.length;
-    const counted = isFerret ? failures.filter(({ problem }) => !problem.includes('"code":"repository_unavailable"')) : failures;
-    this.#tolerated += failures.length - counted.length;
-    return counted;
+    return failures;
+  }
+
+  /**
+   * The same where nobody has touched the database. One that is not MongoDB itself, on a machine that has much else to do,
+   * may not answer in time: not what is tried here. These are in `tolerated`.
+   */
+  newFailures(): Attempt[] {
+    const failures = this.allNewFailures();
+    const isLate = ({ problem }: Attempt): boolean => isFerret && LATE_DATABASE.test(problem);
+    this.#tolerated.push(...failures.filter(isLate));
+    return failures.filter((attempt) => !isLate(attempt));
   }
 
   /** Failures that `newFailures` left out. */
-  get tolerated(): number {
+  get tolerated(): readonly Attempt[] {
     return this.#tolerated;
   }
 

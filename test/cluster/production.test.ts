@@ -176,8 +176,12 @@ withCluster(() => {
         await uninstalled();
         const onOneVolume = [...values, 'storage.mode=Shared', 'storage.shared.accessModes[0]=ReadWriteOnce'];
         await installed('up', CHART, onOneVolume);
-        const { body } = await (await clientOf('up-windlass')).raw('direct', 'on a drive');
+        const client = await clientOf('up-windlass');
+        const { body } = await client.raw('direct', 'on a drive');
         expect(body.location).toMatchObject({ node: 'up-windlass-api' });
+        const relayed = await client.raw('relay', 'relayed');
+        expect((await client.settled(relayed.body.id)).state).toBe('stored');
+        expect((await client.presigned('presigned')).state).toBe('stored');
 
         await uninstalled();
         const left = [...VOLUMES_OF_PODS, 'persistentvolumeclaim/up-windlass-files'].sort();
