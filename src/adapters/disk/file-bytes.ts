@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import type { ByteRange } from '../../ports/disk.ts';
 import { collectYoungGarbage } from '../../young-garbage.ts';
 
 /** More are not read with less CPU time; each slow reader holds up to two such pieces. */
@@ -11,8 +12,8 @@ export class FileBytes extends Readable {
   #at: number;
   readonly #end: number;
 
-  /** From `start` up to `end`, which is left out; a file that turns out shorter ends where it ends. */
-  constructor(handle: FileHandle, start: number, end: number) {
+  /** A file that turns out shorter than the range ends where it ends. */
+  constructor(handle: FileHandle, { start, end }: ByteRange) {
     super({ highWaterMark: READ_BYTES });
     this.#handle = handle;
     this.#at = start;
@@ -20,7 +21,7 @@ export class FileBytes extends Readable {
   }
 
   override _read(): void {
-    const length = Math.min(READ_BYTES, this.#end - this.#at);
+    const length = Math.min(READ_BYTES, this.#end + 1 - this.#at);
     if (length <= 0) {
       this.push(null);
       return;

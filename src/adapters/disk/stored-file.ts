@@ -29,7 +29,7 @@ export class StoredFile {
 
   /** The stream owns the file from now on, and closes it when it ends or its reader goes away. */
   stream(range?: ByteRange): Readable {
-    return new FileBytes(this.#handle, range?.start ?? 0, range ? range.end + 1 : this.entry.size);
+    return new FileBytes(this.#handle, range ?? { start: 0, end: this.entry.size - 1 });
   }
 
   close(): Promise<void> {
