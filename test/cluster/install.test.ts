@@ -69,14 +69,17 @@ withCluster(() => {
     );
   });
 
-  test(
-    'helm test passes where no volume is needed, by the strategies that need none',
-    async () => {
-      const namespace = 'windlass-none';
+  test.each([
+    ['Shared', ['storage.shared.accessModes[0]=ReadWriteOnce'], ['direct', 'relay', 'presign']],
+    ['None', [], ['presign', 'direct: refused']],
+  ])(
+    'helm test passes with storage.mode=%s',
+    async (mode, values, expected) => {
+      const namespace = `windlass-${mode.toLowerCase()}`;
       await using _ = await restrictedNamespace(namespace);
-      await install(namespace, '--set', 'storage.mode=None');
+      await install(namespace, '--set', `storage.mode=${mode}`, ...values.flatMap((value) => ['--set', value]));
       const { stdout } = await helm('test', 'up', '--namespace', namespace, '--logs', '--timeout', '120s');
-      for (const words of ['presign', 'direct: refused']) expect(stdout).toContain(`ok      ${words}`);
+      for (const words of expected) expect(stdout).toContain(`ok      ${words}`);
       await helm('uninstall', 'up', '--namespace', namespace, '--wait', '--timeout', '200s');
     },
     8 * MINUTES,
