@@ -11,8 +11,8 @@ const { WINDLASS_URL: base, WINDLASS_TOKEN: token, STORE_ADDRESS: storeAddress, 
 const { sizes: SIZES, paceMs: PACE_MS, slow: SLOW } = JSON.parse(TERMS);
 const TYPE = 'application/octet-stream';
 const PIECES = 40;
-/** Nothing here is this slow: what takes longer has been forgotten. */
-const FORGOTTEN_MS = 90_000 + 2000 * Math.max(...SLOW.map(({ seconds }) => seconds));
+/** Nothing here is silent for so long: packets to a pod that is gone can go nowhere, and no one says so. */
+const SILENCE_MS = 30_000;
 
 let stopping = false;
 // Process 1 gets no default action for signals.
@@ -32,9 +32,12 @@ class Refusal extends Error {
 async function send(step, method, url, { headers = {}, bytes = Buffer.alloc(0), slowMs = 0, at } = {}) {
   const target = new URL(url);
   const [hostname, port] = at?.split(':') ?? [target.hostname, target.port];
-  const place = { hostname, port, path: target.pathname + target.search, agent: false, signal: AbortSignal.timeout(FORGOTTEN_MS) };
+  const place = { hostname, port, path: target.pathname + target.search, agent: false, timeout: SILENCE_MS };
   const sending = request({ ...place, method, headers: { ...headers, Host: target.host, 'Content-Length': bytes.length } });
-  const answered = new Promise((resolve, reject) => sending.on('response', resolve).on('error', reject));
+  sending.on('timeout', () => sending.destroy(new Error('no answer')));
+  const answered = new Promise((resolve, reject) => {
+    sending.on('response', resolve).on('error', (error) => reject(new Error(`${step} failed: ${error.message || error.code}`)));
+  });
   // Looked at when everything is sent.
   answered.catch(() => undefined);
   const piece = Math.ceil(bytes.length / PIECES);
@@ -70,7 +73,7 @@ async function attempt(lane, strategy, size, slowMs) {
   const begun = new Date().toISOString();
   const outcome = await (strategy === 'presign' ? presigned(bytes, slowMs) : through(strategy, bytes, slowMs)).then(
     (id) => ({ ok: true, id, size, sha256: createHash('sha256').update(bytes).digest('hex') }),
-    (error) => ({ ok: false, status: error.status ?? 0, problem: error.message || error.code }),
+    (error) => ({ ok: false, status: error.status ?? 0, problem: error.message }),
   );
   console.log(JSON.stringify({ lane, strategy, begun, ended: new Date().toISOString(), ...outcome }));
 }
