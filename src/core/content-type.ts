@@ -111,18 +111,26 @@ export function isAllowed(type: string, allowed: readonly string[] | undefined):
   return allowed.some((entry) => (entry.endsWith('/*') ? name.startsWith(essence(entry).slice(0, -1)) : canonical(entry) === name));
 }
 
+/** Declared: all others of the kinds that have signatures; wrapped perhaps, but not of another kind. */
+const MEDIA = /^(?:image|audio|video|font)\//;
+
+/** Whether first bytes can contradict a declared type at all: it says how files of it begin. */
+export function isTelling(declared: string): boolean {
+  const claim = canonical(declared);
+  return [TEXT, SIGNED, SIGNED_MEDIA, MEDIA].some((types) => types.test(claim));
+}
+
 /**
  * True only when the type that the first bytes were recognised as (null: not recognised) cannot be the declared one.
  * Other names of a type, containers and their contents, and declared types that say little do not contradict.
  */
 export function contradicts(declared: string, detected: string | null): boolean {
-  if (detected === null) return false;
+  if (detected === null || !isTelling(declared)) return false;
   const claim = canonical(declared);
   const found = canonical(detected);
-  if (claim === found || claim === OCTET_STREAM || found === OCTET_STREAM) return false;
+  if (claim === found || found === OCTET_STREAM) return false;
   if (FAMILIES.some((family) => family.test(claim) && family.test(found))) return false;
   if (TEXT.test(claim)) return !WRITTEN_AS_TEXT.test(found);
   if (SIGNED.test(claim) || SIGNED_MEDIA.test(claim)) return true;
-  if (/^(?:image|audio|video|font)\//.test(claim)) return kindOf(found) !== kindOf(claim) && !WRAPPING.test(found);
-  return false;
+  return kindOf(found) !== kindOf(claim) && !WRAPPING.test(found);
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { contradicts } from '../core/content-type.ts';
+import { contradicts, isTelling } from '../core/content-type.ts';
 import { keyOf } from '../core/keys.ts';
 import { sameType } from '../core/media-type.ts';
 import { sizeOfPart } from '../core/parts.ts';
@@ -115,7 +115,7 @@ const wrongSize = ({ size }: PresignedUpload, actual: number): Mismatch => ({
 });
 
 async function inspect(store: ObjectStore, upload: PresignedUpload, frozen: ObjectInfo, signal: AbortSignal): Promise<Verdict> {
-  const { sha256, head } = await readThrough(store, frozen, signal);
+  const { sha256, head } = await readThrough(store, frozen, isTelling(upload.contentType) ? HEAD_BYTES : 0, signal);
   if (upload.sha256 !== null && upload.sha256 !== sha256) {
     const detail = `The object has the SHA-256 ${sha256}; ${upload.sha256} was declared.`;
     return { outcome: 'mismatch', mismatch: { code: 'digest_mismatch', detail, expected: upload.sha256, actual: sha256 } };
@@ -128,20 +128,21 @@ async function inspect(store: ObjectStore, upload: PresignedUpload, frozen: Obje
   return { outcome: 'sound', sha256 };
 }
 
-/** Digest and first bytes: only these are read where the store knows the digest. */
+/** Digest and first `headBytes`: no more than these is read where the store knows the digest. */
 async function readThrough(
   store: ObjectStore,
   { key, size, sha256 }: ObjectInfo,
+  headBytes: number,
   signal: AbortSignal,
 ): Promise<{ sha256: string; head: Buffer }> {
   const hash = createHash('sha256');
-  if (size === 0) return { sha256: hash.digest('hex'), head: Buffer.alloc(0) };
-  const expected = sha256 === null ? size : Math.min(size, HEAD_BYTES);
+  const expected = sha256 === null ? size : Math.min(size, headBytes);
+  if (expected === 0) return { sha256: sha256 ?? hash.digest('hex'), head: Buffer.alloc(0) };
   const head: Buffer[] = [];
   let [read, kept] = [0, 0];
   for await (const chunk of bytesOf(store, key, expected < size ? { start: 0, end: expected - 1 } : undefined, signal)) {
     if (sha256 === null) hash.update(chunk);
-    if (kept < HEAD_BYTES) kept += head[head.push(Buffer.from(chunk.subarray(0, HEAD_BYTES - kept))) - 1]?.length ?? 0;
+    if (kept < headBytes) kept += head[head.push(Buffer.from(chunk.subarray(0, headBytes - kept))) - 1]?.length ?? 0;
     read += chunk.length;
   }
   if (read !== expected) throw unavailable(`The store sent ${read} of ${expected} bytes.`);

@@ -1,8 +1,8 @@
 import { close, constants, fsync, open } from 'node:fs';
 import { promisify } from 'node:util';
 
-/** As many as a tenant's files are spread over. */
-const MAX_OPEN = 256;
+/** As many as the files and notes of a tenant are spread over in the object store, before and after their move. */
+const MAX_OPEN = 1024;
 
 interface Handle {
   fd: number;

@@ -12,6 +12,10 @@ import { UnfinishedFile } from './unfinished-file.ts';
 
 const UNFINISHED = '.unfinished';
 const FILE_MODE = 0o640;
+/** A file announced as no larger is mostly written at once, and flushed by that call. */
+const SMALL_BYTES = 128 * 1024;
+/** Elsewhere than on Linux the flag may be missing, or leave bytes in the cache of the drive. */
+const WRITE_THROUGH = process.platform === 'linux' ? constants.O_DSYNC : 0;
 const ENTRIES_AT_ONCE = 256;
 /** What `link` answers where the file system has no hard links, or not for this file. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EMLINK', 'ENOSYS']);
@@ -58,12 +62,13 @@ export class LocalDisk implements Disk {
 
   async create(key: string, expectedSize: number | null): Promise<UnfinishedFile> {
     pathOfKey(this.#root, key);
-    return this.#begin(key, await this.#free.reserve(expectedSize));
+    const small = expectedSize !== null && expectedSize <= SMALL_BYTES;
+    return this.#begin(key, { small, reservation: await this.#free.reserve(expectedSize) });
   }
 
   /** For a note of some hundred bytes beside a file that has been let in already: not subject to the watermark. */
   createNote(key: string): Promise<UnfinishedFile> {
-    return this.#begin(key, null);
+    return this.#begin(key, { small: true, reservation: null });
   }
 
   async stat(key: string): Promise<FileEntry | null> {
@@ -147,7 +152,7 @@ export class LocalDisk implements Disk {
       await this.#hardLink(pathOfKey(this.#root, from), temporary);
       if (entryOf(to, await stat(temporary, { bigint: true })).etag !== etag) return 'changed';
       await this.#hardLink(temporary, target);
-      await syncFolder(dirname(target));
+      await this.#folders.sync(dirname(target));
       return 'linked';
     } catch (error) {
       const code = codeOf(error) ?? '';
@@ -178,15 +183,17 @@ export class LocalDisk implements Disk {
     return this.#measure();
   }
 
-  async #begin(key: string, reservation: Reservation | null): Promise<UnfinishedFile> {
+  async #begin(key: string, { small, reservation }: { small: boolean; reservation: Reservation | null }): Promise<UnfinishedFile> {
     const name = this.#newId();
     const temporary = join(this.#unfinished, name);
     this.#inProgress.add(name);
     const onEnd = (): void => void this.#inProgress.delete(name);
     try {
       const target = pathOfKey(this.#root, key);
-      const handle = await this.#openNew(temporary);
-      return new UnfinishedFile({ key, temporary, target, handle, reservation, folders: this.#folders, onEnd });
+      const flag = small ? WRITE_THROUGH : 0;
+      const handle = await this.#openNew(temporary, flag);
+      const writesThrough = flag !== 0;
+      return new UnfinishedFile({ key, temporary, target, handle, writesThrough, reservation, folders: this.#folders, onEnd });
     } catch (error) {
       onEnd();
       reservation?.release();
@@ -194,8 +201,8 @@ export class LocalDisk implements Disk {
     }
   }
 
-  async #openNew(path: string): Promise<FileHandle> {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  async #openNew(path: string, flag: number): Promise<FileHandle> {
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | flag;
     await this.#folders.make(this.#unfinished);
     return open(path, flags, FILE_MODE).catch(async (error: unknown) => {
       if (codeOf(error) !== 'ENOENT') throw error;

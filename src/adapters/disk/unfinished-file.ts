@@ -13,6 +13,8 @@ export interface UnfinishedFileParts {
   temporary: string;
   target: string;
   handle: FileHandle;
+  /** Opened so that a write returns when its bytes are on the disk: there is nothing to flush at the end. */
+  writesThrough: boolean;
   folders: Folders;
   /** Null for a file too small to count. */
   reservation: Reservation | null;
@@ -130,7 +132,7 @@ export class UnfinishedFile implements DiskFile {
     this.#state = 'sealed';
     try {
       await this.#early.end();
-      await this.#parts.handle.datasync();
+      if (!this.#parts.writesThrough) await this.#parts.handle.datasync();
     } catch (error) {
       translateNoSpace(error);
     }

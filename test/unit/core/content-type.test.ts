@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { supportedMimeTypes } from 'file-type';
-import { contradicts, essence, isAllowed } from '../../../src/core/content-type.ts';
+import { contradicts, essence, isAllowed, isTelling } from '../../../src/core/content-type.ts';
 
 test('the essence of a type is without parameters, in lower case', () => {
   expect(essence('Text/HTML ; charset=UTF-8')).toBe('text/html');
@@ -103,6 +103,26 @@ describe('first bytes against the declared type', () => {
     ['application/gzip', 'application/x-7z-compressed'],
   ])('%s contradicts %s', (declared, detected) => {
     expect(contradicts(declared, detected)).toBe(true);
+  });
+
+  test.each(['application/octet-stream', 'Application/Octet-Stream; x=y', 'application/x-something-of-ours', 'chemical/x-pdb', 'nonsense'])(
+    'first bytes tell nothing about %s',
+    (declared) => {
+      expect(isTelling(declared)).toBe(false);
+      for (const detected of supportedMimeTypes) expect([detected, contradicts(declared, detected)]).toEqual([detected, false]);
+    },
+  );
+
+  test.each([
+    'image/png',
+    'IMAGE/PNG; q=1',
+    'image/x-something',
+    'text/plain; charset=utf-8',
+    'application/pdf',
+    'application/json',
+    OOXML,
+  ])('first bytes may contradict %s', (declared) => {
+    expect(isTelling(declared)).toBe(true);
   });
 
   test('no type that can be recognised contradicts itself', () => {

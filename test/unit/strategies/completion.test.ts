@@ -86,6 +86,20 @@ test('unrecognised content and application/octet-stream pass', async () => {
     expect((await rig.completion.complete(await rig.uploaded(Buffer.from([1, 2, 3, 4]), { contentType }))).state).toBe('stored');
 });
 
+test('nothing of an object is read whose digest the store knows and whose first bytes can contradict nothing', async () => {
+  await open();
+  let reads = 0;
+  rig.store.on('read', (next) => {
+    reads += 1;
+    return next();
+  });
+  const opaque = await rig.uploaded(PNG, { contentType: 'application/octet-stream' });
+  expect(await rig.completion.complete(opaque)).toMatchObject({ state: 'stored', sha256: sha256(PNG) });
+  expect(reads).toBe(0);
+  expect((await rig.completion.complete(await rig.uploaded(PNG, { contentType: 'image/png' }))).state).toBe('stored');
+  expect(reads).toBe(1);
+});
+
 test('a late PUT with a link that still works cannot replace what was completed', async () => {
   await open();
   const upload = await rig.uploaded(HELLO);

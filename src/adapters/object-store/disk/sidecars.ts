@@ -10,6 +10,9 @@ const record = z.object({
 });
 const sidecar = z.object({ entries: z.array(record) });
 
+/** Objects that are remembered: mostly those that are being uploaded, checked and moved. */
+const MAX_REMEMBERED = 1000;
+
 /** What an object's file does not say of itself. It holds for the file with this etag and for no other. */
 export type SidecarEntry = z.infer<typeof record>;
 
@@ -19,6 +22,8 @@ export type SidecarEntry = z.infer<typeof record>;
  */
 export class Sidecars {
   readonly #disk: LocalDisk;
+  /** What was found or written last: right for the file that has its etag, whatever has happened since. */
+  readonly #remembered = new Map<string, SidecarEntry>();
 
   constructor(disk: LocalDisk) {
     this.#disk = disk;
@@ -26,8 +31,11 @@ export class Sidecars {
 
   /** Null when nothing is known of this very content. */
   async find(key: string, etag: string): Promise<SidecarEntry | null> {
-    const entries = await this.#entries(key);
-    return entries.find((entry) => entry.etag === etag) ?? null;
+    const remembered = this.#remembered.get(key);
+    if (remembered?.etag === etag) return remembered;
+    const found = (await this.#entries(key)).find((entry) => entry.etag === etag);
+    if (found) this.#remember(key, found);
+    return found ?? null;
   }
 
   /** Says what is about to become the object; `replaced` is the etag of the one that is there now. */
@@ -40,15 +48,23 @@ export class Sidecars {
     } finally {
       await file.discard();
     }
+    this.#remember(key, entry);
   }
 
   async remove(key: string): Promise<void> {
+    this.#remembered.delete(key);
     await this.#disk.remove(pathOf(key));
   }
 
   /** Keys that have a sidecar last written before `before` (epoch ms). */
   async *keys(before: number): AsyncIterable<string> {
     for await (const { key, modifiedAt } of this.#disk.list('meta/')) if (modifiedAt < before) yield key.slice('meta/'.length);
+  }
+
+  #remember(key: string, entry: SidecarEntry): void {
+    const [oldest] = this.#remembered.keys();
+    if (this.#remembered.size >= MAX_REMEMBERED && oldest !== undefined) this.#remembered.delete(oldest);
+    this.#remembered.set(key, entry);
   }
 
   async #entries(key: string): Promise<SidecarEntry[]> {

@@ -165,7 +165,8 @@ export class DiskObjectStore implements ObjectStore {
     if (sha256 !== null) await this.#sidecars.announce(to, { etag, size, contentType, sha256 }, null);
     const outcome = await this.#disk.link(pathOf(from), pathOf(to), etag);
     if (outcome === 'unsupported') return this.#copy(source, to);
-    if (outcome !== 'changed') return this.head(to);
+    if (outcome === 'linked') return { ...source, key: to };
+    if (outcome === 'exists') return this.head(to);
     await this.#sidecars.remove(to);
     return null;
   }

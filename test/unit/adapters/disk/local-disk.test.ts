@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -19,6 +20,15 @@ const diskWith = (options: Partial<LocalDiskOptions> = {}): LocalDisk =>
   new LocalDisk({ root, minFreeBytes: 0, newId: () => v7(), ...options });
 const withFree = (freeBytes: number, minFreeBytes: number): LocalDisk =>
   diskWith({ minFreeBytes, measure: async () => ({ freeBytes, capacityBytes: 100 * MIB }), clock: () => 0 });
+
+/** Of the files of this process that are open below `folder`: whether each write to it is flushed. */
+async function openedForDurableWrites(folder: string): Promise<boolean[]> {
+  const fds = (await readdir('/proc/self/fd')).map(Number).sort((a, b) => a - b);
+  const targets = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+  const open = fds.filter((_, at) => targets[at]?.startsWith(`${folder}/`));
+  const infos = await Promise.all(open.map((fd) => readFile(`/proc/self/fdinfo/${fd}`, 'utf8')));
+  return infos.map((info) => (Number.parseInt(/flags:\s+(\d+)/.exec(info)?.[1] ?? '', 8) & constants.O_DSYNC) !== 0);
+}
 
 test('uploads that begin at the same time cannot slip under the watermark together', async () => {
   const disk = withFree(100 * MIB, 20 * MIB);
@@ -53,6 +63,21 @@ test('an upload of unknown size is stopped at the watermark', async () => {
 test('a disk that is full already takes nothing', async () => {
   await expect(withFree(MIB, 2 * MIB).create(KEY, null)).rejects.toMatchObject({ code: 'spool_full' });
 });
+
+(process.platform === 'linux' ? test : test.skip)(
+  'a small file is on the disk when its write returns, a large one when it is flushed',
+  async () => {
+    const disk = diskWith();
+    const small = await disk.create(KEY, 128 * 1024);
+    expect(await openedForDurableWrites(root)).toEqual([true]);
+    await small.discard();
+    for (const expectedSize of [128 * 1024 + 1, null]) {
+      const large = await disk.create(KEY, expectedSize);
+      expect(await openedForDurableWrites(root)).toEqual([false]);
+      await large.discard();
+    }
+  },
+);
 
 test('only the owner and the group can read what is stored', async () => {
   const file = await diskWith().create(KEY, 1);

@@ -28,6 +28,7 @@ async function fileOver(change: (handle: FileHandle) => Partial<FileHandle>, nam
     temporary,
     target: join(root, name),
     handle: overridden,
+    writesThrough: false,
     folders,
     reservation: null,
     onEnd: () => undefined,

@@ -42,10 +42,23 @@ test('a file that was changed behind the back of the store is an object of which
   expect(await store.freeze(KEY, TO, info?.etag ?? '')).toMatchObject({ key: TO, contentType: null });
 });
 
-test('a sidecar that cannot be read is no sidecar', async () => {
+test('what was said of an object a moment ago is not read again, and is not taken for that of another', async () => {
   const store = openStore();
-  await store.put(KEY, sourceOf('hello'));
+  const first = await store.put(KEY, sourceOf('hello'));
+  await unlink(join(root, 'meta', KEY));
+  expect(await store.head(KEY)).toEqual(first);
+  const second = await store.put(KEY, sourceOf('HELLO', { contentType: 'text/css' }));
+  await unlink(join(root, 'meta', KEY));
+  expect(await store.head(KEY)).toEqual(second);
+  expect(await openStore().head(KEY)).toMatchObject({ contentType: null, sha256: null });
+  await store.remove(KEY);
+  expect(await store.head(KEY)).toBeNull();
+});
+
+test('a sidecar that cannot be read is no sidecar', async () => {
+  await openStore().put(KEY, sourceOf('hello'));
   await writeFile(join(root, 'meta', KEY), '{"entries": [');
+  const store = openStore();
   expect(await store.head(KEY)).toMatchObject({ size: 5, contentType: null, sha256: null });
   expect(await store.put(KEY, sourceOf('hello'))).toMatchObject({ contentType: 'text/plain' });
 });
