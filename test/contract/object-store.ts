@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { v7 } from 'uuid';
-import { keyOf } from '../../src/core/keys.ts';
 import type { ByteRange } from '../../src/ports/disk.ts';
 import type { ObjectSource, ObjectStore } from '../../src/ports/object-store.ts';
+import { newKey } from '../support/samples.ts';
 
 export interface OpenedStore {
   store: ObjectStore;
@@ -17,7 +16,6 @@ export interface OpenedStore {
 /** The smallest size that S3 takes for a part that is not the last. */
 const PART_BYTES = 5 * 1024 ** 2;
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
-const newKey = (area: 'files' | 'staging' = 'files', tenant = 'acme'): string => keyOf(area, tenant, v7());
 
 const sourceOf = (bytes: Buffer, overrides: Partial<ObjectSource> = {}): ObjectSource => ({
   size: bytes.length,

@@ -4,17 +4,16 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { StartedTestContainer } from 'testcontainers';
 import { v7 } from 'uuid';
-import { keyOf } from '../../src/core/keys.ts';
 import type { ObjectStore } from '../../src/ports/object-store.ts';
 import { randomSource } from '../support/s3-sources.ts';
 import { openS3Store } from '../support/s3-store.ts';
+import { newKey } from '../support/samples.ts';
 import { Toxiproxy, type Way } from '../support/toxiproxy.ts';
 import { startS3 } from './servers.ts';
 import { withServers } from './with-servers.ts';
 
 const MIB = 1024 ** 2;
 const BUCKET = 'windlass-outage';
-const newKey = (): string => keyOf('files', 'acme', v7());
 const UNAVAILABLE = { code: 'store_unavailable', retryAfter: 5 };
 
 withServers(() => {

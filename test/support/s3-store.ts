@@ -2,7 +2,11 @@ import { setTimeout as passed } from 'node:timers/promises';
 import { connectS3, type S3Options } from '../../src/adapters/object-store/s3/connection.ts';
 import { S3Presigner } from '../../src/adapters/object-store/s3/presigner.ts';
 import { S3ObjectStore, type S3ObjectStoreOptions } from '../../src/adapters/object-store/s3/store.ts';
+import type { ObjectStore } from '../../src/ports/object-store.ts';
 import type { S3Server } from '../services/servers.ts';
+
+/** The smallest size that S3 takes for a part that is not the last. */
+export const PART_BYTES = 5 * 1024 ** 2;
 
 export interface OpenOptions {
   connection?: Partial<S3Options>;
@@ -44,4 +48,11 @@ export async function openS3Store({ endpoint, accessKeyId, secretAccessKey }: S3
       connection.close();
     },
   };
+}
+
+/** Keys of the multipart uploads under way that begin with `prefix`. */
+export async function multipartsOf(store: ObjectStore, prefix: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { key } of store.listMultiparts(prefix)) found.push(key);
+  return found;
 }

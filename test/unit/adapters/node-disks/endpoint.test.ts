@@ -2,7 +2,8 @@ import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { signRequest } from '../../../../src/adapters/node-disks/signature.ts';
-import { NODE, newKey, PeerRig, SECRET } from './peer-rig.ts';
+import { newKey } from '../../../support/samples.ts';
+import { NODE, PeerRig, SECRET } from './peer-rig.ts';
 
 const MINUTE = 60_000;
 let rig: PeerRig;

@@ -9,19 +9,18 @@ import { LocalDisk } from '../../../../src/adapters/disk/local-disk.ts';
 import { internalEndpoint } from '../../../../src/adapters/node-disks/endpoint.ts';
 import { type Agents, closeAgents, openAgents, type Peer } from '../../../../src/adapters/node-disks/peer.ts';
 import { RemoteDisk } from '../../../../src/adapters/node-disks/remote-disk.ts';
-import { keyOf } from '../../../../src/core/keys.ts';
 import { isWindlassError } from '../../../../src/errors.ts';
 import { openBody } from '../../../../src/http/receive/body.ts';
 import { respondAndDrain } from '../../../../src/http/refusal.ts';
 import { createHttpServer, listen } from '../../../../src/http/server.ts';
 import { writeFileTo } from '../../../support/platform.ts';
+import { newKey } from '../../../support/samples.ts';
 import { TcpProxy } from '../../../support/tcp-proxy.ts';
 
 export const SECRET = 'a secret that all servers have';
 export const NODE = 'api-7';
 /** How many files the server takes at the same time. */
 export const MOST_AT_ONCE = 3;
-export const newKey = (): string => keyOf('files', 'acme', v7());
 
 /** A server's disk behind the real endpoint, with a TCP proxy between it and whoever asks. */
 export class PeerRig {

@@ -8,7 +8,8 @@ import { describeDisk } from '../../../contract/disk.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { freePort } from '../../../support/free-port.ts';
 import { RandomFile } from '../../../support/random-file.ts';
-import { newKey, PeerRig } from './peer-rig.ts';
+import { newKey } from '../../../support/samples.ts';
+import { PeerRig } from './peer-rig.ts';
 
 const MIB = 1024 ** 2;
 /** Larger than what the system buffers on the way. */

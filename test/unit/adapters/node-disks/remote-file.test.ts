@@ -7,7 +7,8 @@ import type { DiskFile } from '../../../../src/ports/disk.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { bytesOf } from '../../../support/platform.ts';
 import { RandomFile, sha256Of } from '../../../support/random-file.ts';
-import { MOST_AT_ONCE, NODE, newKey, PeerRig, SECRET } from './peer-rig.ts';
+import { newKey } from '../../../support/samples.ts';
+import { MOST_AT_ONCE, NODE, PeerRig, SECRET } from './peer-rig.ts';
 
 const MIB = 1024 ** 2;
 const file = new RandomFile(12 * MIB + 17, 'remote file');

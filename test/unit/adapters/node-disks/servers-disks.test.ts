@@ -2,7 +2,8 @@ import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { ServersDisks, type ServersDisksParts } from '../../../../src/adapters/node-disks/node-disks.ts';
 import type { NodeEntry, NodeRepository } from '../../../../src/ports/node-repository.ts';
-import { NODE, newKey, PeerRig, SECRET } from './peer-rig.ts';
+import { newKey } from '../../../support/samples.ts';
+import { NODE, PeerRig, SECRET } from './peer-rig.ts';
 
 /** Servers by name; counts how often it is asked. */
 class KnownNodes implements Pick<NodeRepository, 'find'> {
