@@ -3,12 +3,11 @@ import type { Readable } from 'node:stream';
 import { Batch } from './batch.ts';
 import { WindlassError } from './errors.ts';
 import type { DiskFile } from './ports/disk.ts';
+import { HEAD_BYTES } from './sniff.ts';
 import { collectYoungGarbage } from './young-garbage.ts';
 
 export { watchProgress } from './progress.ts';
 
-/** Bytes at the beginning of a file from which its type is recognised. */
-export const HEAD_BYTES = 4100;
 /** Written at once where few uploads are under way: few system calls, and at most twice as much memory for each. */
 const MAX_BATCH_BYTES = 1024 * 1024;
 const MIN_BATCH_BYTES = 64 * 1024;

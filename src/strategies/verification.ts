@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { contradicts, isTelling } from '../core/content-type.ts';
+import { isTelling } from '../core/content-type.ts';
 import { keyOf } from '../core/keys.ts';
 import { sameType } from '../core/media-type.ts';
 import { sizeOfPart } from '../core/parts.ts';
 import { codeOf, isWindlassError, WindlassError } from '../errors.ts';
 import type { ObjectInfo, ObjectStore, PartInfo } from '../ports/object-store.ts';
-import { sniff } from '../sniff.ts';
+import { contradiction, HEAD_BYTES } from '../sniff.ts';
 import { wholeFile } from './multipart.ts';
 import type { PresignedUpload } from './pending.ts';
 
@@ -34,8 +34,6 @@ export interface Circumstances {
   signal: AbortSignal;
 }
 
-/** First bytes that types are recognised by. */
-const HEAD_BYTES = 4100;
 /** How often an object that is replaced between check and move is checked again. */
 const TRIES = 5;
 
@@ -120,8 +118,8 @@ async function inspect(store: ObjectStore, upload: PresignedUpload, frozen: Obje
     const detail = `The object has the SHA-256 ${sha256}; ${upload.sha256} was declared.`;
     return { outcome: 'mismatch', mismatch: { code: 'digest_mismatch', detail, expected: upload.sha256, actual: sha256 } };
   }
-  const detected = await sniff(head);
-  if (detected !== null && contradicts(upload.contentType, detected)) {
+  const detected = await contradiction(upload.contentType, head);
+  if (detected !== null) {
     const detail = `The first bytes are those of ${detected}; ${upload.contentType} was declared.`;
     return { outcome: 'mismatch', mismatch: { code: 'content_mismatch', detail, expected: upload.contentType, actual: detected } };
   }

@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ByteRange } from '../../src/ports/disk.ts';
 import type { ObjectSource, ObjectStore } from '../../src/ports/object-store.ts';
-import { newKey } from '../support/samples.ts';
+import { newKey, PART_BYTES } from '../support/samples.ts';
 
 export interface OpenedStore {
   store: ObjectStore;
@@ -13,8 +13,6 @@ export interface OpenedStore {
   close(): Promise<void>;
 }
 
-/** The smallest size that S3 takes for a part that is not the last. */
-const PART_BYTES = 5 * 1024 ** 2;
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 const sourceOf = (bytes: Buffer, overrides: Partial<ObjectSource> = {}): ObjectSource => ({

@@ -1,26 +1,21 @@
-import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { digestOf } from '../support/random-file.ts';
 import { BufferingProxy } from '../support/s3-buffering-proxy.ts';
 import { randomSource } from '../support/s3-sources.ts';
-import { multipartsOf, openS3Store, PART_BYTES as PART } from '../support/s3-store.ts';
-import { newKey } from '../support/samples.ts';
+import { contentOf, multipartsOf, type OpenedS3Store, openS3Store } from '../support/s3-store.ts';
+import { newKey, PART_BYTES as PART } from '../support/samples.ts';
 import { withServers } from './with-servers.ts';
 
 const BUCKET = 'windlass-freeze';
 const LIMITS = { singleCopyBytes: PART, copyPartBytes: PART };
 
 withServers(({ s3 }) => {
-  let opened: Awaited<ReturnType<typeof openS3Store>>;
-  let small: Awaited<ReturnType<typeof openS3Store>>;
+  let opened: OpenedS3Store;
+  let small: OpenedS3Store;
   beforeAll(async () => {
     opened = await openS3Store(s3, BUCKET);
     small = await openS3Store(s3, BUCKET, { store: { limits: LIMITS } });
   });
   afterAll(() => Promise.all([opened.close(), small.close()]));
-
-  const contentOf = async (key: string) => digestOf((await opened.store.read(key)) as Readable);
-  const multiparts = (prefix: string): Promise<string[]> => multipartsOf(opened.store, prefix);
 
   describe('freezing by parts', () => {
     test('copies a large object with its type', async () => {
@@ -30,8 +25,8 @@ withServers(({ s3 }) => {
       const frozen = await small.store.freeze(from, to, etag);
       expect(frozen).toMatchObject({ key: to, size: source.size, contentType: 'application/x-random' });
       expect(frozen?.etag).toMatch(/-3"$/);
-      expect(await contentOf(to)).toEqual({ size: source.size, sha256: source.sha256 });
-      expect(await multiparts(to)).toEqual([]);
+      expect(await contentOf(opened.store, to)).toEqual({ size: source.size, sha256: source.sha256 });
+      expect(await multipartsOf(opened.store, to)).toEqual([]);
     });
 
     test('from several sides at once makes one copy, and leaves no parts', async () => {
@@ -40,7 +35,7 @@ withServers(({ s3 }) => {
       const { etag } = await opened.store.put(from, source);
       const copies = await Promise.all(Array.from({ length: 3 }, () => small.store.freeze(from, to, etag)));
       for (const copy of copies) expect(copy).toMatchObject({ key: to, size: source.size });
-      expect(await multiparts(to)).toEqual([]);
+      expect(await multipartsOf(opened.store, to)).toEqual([]);
     });
   });
 
@@ -50,10 +45,7 @@ withServers(({ s3 }) => {
   ])('freezing %s while others write', (_, size) => {
     const freezing = async (meanwhile: (from: string, to: string) => Promise<unknown>) => {
       const proxy = await BufferingProxy.to(s3.endpoint);
-      const behind = await openS3Store(s3, BUCKET, {
-        connection: { endpoint: proxy.url },
-        store: { limits: LIMITS },
-      });
+      const behind = await openS3Store(s3, BUCKET, { connection: { endpoint: proxy.url }, store: { limits: LIMITS } });
       const [from, to] = [newKey('staging'), newKey()];
       const { etag } = await opened.store.put(from, await randomSource(size, 'checked'));
       let done: Promise<unknown> | undefined;
@@ -63,7 +55,7 @@ withServers(({ s3 }) => {
       };
       const frozen = await behind.store.freeze(from, to, etag);
       expect(done).toBeDefined();
-      expect(await multiparts(to)).toEqual([]);
+      expect(await multipartsOf(opened.store, to)).toEqual([]);
       await behind.close();
       proxy.close();
       return { frozen, there: await opened.store.head(to), conditions: proxy.passed.map(({ headers }) => headers['if-none-match']) };

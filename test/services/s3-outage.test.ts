@@ -6,7 +6,7 @@ import type { StartedTestContainer } from 'testcontainers';
 import { v7 } from 'uuid';
 import type { ObjectStore } from '../../src/ports/object-store.ts';
 import { randomSource } from '../support/s3-sources.ts';
-import { openS3Store } from '../support/s3-store.ts';
+import { type OpenedS3Store, openS3Store } from '../support/s3-store.ts';
 import { newKey } from '../support/samples.ts';
 import { Toxiproxy, type Way } from '../support/toxiproxy.ts';
 import { startS3 } from './servers.ts';
@@ -20,7 +20,7 @@ withServers(() => {
   let server: StartedTestContainer;
   let proxy: Toxiproxy;
   let way: Way;
-  let opened: Awaited<ReturnType<typeof openS3Store>>;
+  let opened: OpenedS3Store;
   let store: ObjectStore;
 
   beforeAll(async () => {

@@ -9,7 +9,7 @@ import { keyOf } from '../../src/core/keys.ts';
 import type { PutTerms, SignedRequest } from '../../src/ports/presigner.ts';
 import { eventually } from '../support/eventually.ts';
 import { sha256Of } from '../support/random-file.ts';
-import { openS3Store } from '../support/s3-store.ts';
+import { type OpenedS3Store, openS3Store } from '../support/s3-store.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { withServers } from './with-servers.ts';
 
@@ -161,7 +161,7 @@ describe('how long an S3 link works', () => {
 
 withServers(({ s3 }) => {
   describe('links on a server', () => {
-    let opened: Awaited<ReturnType<typeof openS3Store>>;
+    let opened: OpenedS3Store;
     let publicly: TcpProxy;
     let other: string;
     beforeAll(async () => {

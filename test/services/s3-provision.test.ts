@@ -2,13 +2,13 @@ import { GetBucketCorsCommand, PutBucketCorsCommand } from '@aws-sdk/client-s3';
 import { afterEach, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
 import type { ProvisionStep } from '../../src/ports/provision.ts';
-import { openS3Store } from '../support/s3-store.ts';
+import { type OpenedS3Store, openS3Store } from '../support/s3-store.ts';
 import { withServers } from './with-servers.ts';
 
 const ORIGIN = 'https://app.example.com';
 
 withServers(({ s3 }) => {
-  const opened: Awaited<ReturnType<typeof openS3Store>>[] = [];
+  const opened: OpenedS3Store[] = [];
   afterEach(() => Promise.all(opened.splice(0).map((one) => one.close())));
 
   const open = async (bucket: string, origins: string[] = [ORIGIN]) => {

@@ -1,26 +1,22 @@
-import { PassThrough, type Readable } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { digestOf } from '../support/random-file.ts';
 import { randomSource } from '../support/s3-sources.ts';
-import { multipartsOf, openS3Store, PART_BYTES as PART } from '../support/s3-store.ts';
-import { newKey } from '../support/samples.ts';
+import { contentOf, multipartsOf, type OpenedS3Store, openS3Store } from '../support/s3-store.ts';
+import { newKey, PART_BYTES as PART } from '../support/samples.ts';
 import { withServers } from './with-servers.ts';
 
 const BUCKET = 'windlass-put-parts';
 
 /** Putting an object in parts. */
 withServers(({ s3 }) => {
-  let opened: Awaited<ReturnType<typeof openS3Store>>;
-  let small: Awaited<ReturnType<typeof openS3Store>>;
+  let opened: OpenedS3Store;
+  let small: OpenedS3Store;
   beforeAll(async () => {
     opened = await openS3Store(s3, BUCKET);
     small = await openS3Store(s3, BUCKET, { store: { limits: { singlePutBytes: PART, putPartBytes: PART } } });
   });
   afterAll(() => Promise.all([opened.close(), small.close()]));
-
-  const contentOf = async (key: string) => digestOf((await opened.store.read(key)) as Readable);
-  const multiparts = (prefix: string): Promise<string[]> => multipartsOf(opened.store, prefix);
 
   test('reads the parts by their offsets, and the object is whole', async () => {
     const key = newKey();
@@ -28,14 +24,14 @@ withServers(({ s3 }) => {
     const info = await small.store.put(key, source);
     expect(info).toMatchObject({ key, size: source.size, contentType: 'application/x-random' });
     expect(info.etag).toMatch(/-3"$/);
-    expect(await contentOf(key)).toEqual({ size: source.size, sha256: source.sha256 });
+    expect(await contentOf(opened.store, key)).toEqual({ size: source.size, sha256: source.sha256 });
     expect(source.opened).toEqual([
       undefined,
       { start: 0, end: PART - 1 },
       { start: PART, end: 2 * PART - 1 },
       { start: 2 * PART, end: source.size - 1 },
     ]);
-    expect(await multiparts(key)).toEqual([]);
+    expect(await multipartsOf(opened.store, key)).toEqual([]);
   });
 
   test('each part carries its own digest, for the store to check', async () => {
@@ -60,7 +56,7 @@ withServers(({ s3 }) => {
     const source = await randomSource(PART + 1, 'parts wrong', { sha256: '0'.repeat(64) });
     await expect(small.store.put(key, source)).rejects.toMatchObject({ code: 'digest_mismatch' });
     expect(source.opened).toEqual([undefined]);
-    expect(await multiparts(key)).toEqual([]);
+    expect(await multipartsOf(opened.store, key)).toEqual([]);
     expect(await opened.store.head(key)).toBeNull();
   });
 
@@ -70,7 +66,7 @@ withServers(({ s3 }) => {
     const other = await randomSource(PART + 1, 'parts changed');
     const put = small.store.put(key, { ...source, open: (range) => (range ? other.open(range) : source.open()) });
     await expect(put).rejects.toMatchObject({ code: 'digest_mismatch' });
-    expect(await multiparts(key)).toEqual([]);
+    expect(await multipartsOf(opened.store, key)).toEqual([]);
     expect(await opened.store.head(key)).toBeNull();
   });
 
@@ -84,7 +80,7 @@ withServers(({ s3 }) => {
     });
     await expect(put).rejects.toMatchObject({ code: 'store_unavailable', cause: lost, retryAfter: 5 });
     expect(source.streams.every((stream) => stream.destroyed)).toBe(true);
-    expect(await multiparts(key)).toEqual([]);
+    expect(await multipartsOf(opened.store, key)).toEqual([]);
     expect(await opened.store.head(key)).toBeNull();
     expect(await small.store.put(key, source)).toMatchObject({ size: source.size });
   });
@@ -105,7 +101,7 @@ withServers(({ s3 }) => {
     calling.abort();
     await expect(put).rejects.toMatchObject({ name: 'AbortError' });
     expect(stuck.destroyed).toBe(true);
-    expect(await multiparts(key)).toEqual([]);
+    expect(await multipartsOf(opened.store, key)).toEqual([]);
   });
 
   test('what an earlier try has left is removed', async () => {

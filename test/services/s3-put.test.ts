@@ -5,7 +5,7 @@ import type { ObjectInfo } from '../../src/ports/object-store.ts';
 import { eventually } from '../support/eventually.ts';
 import { BufferingProxy } from '../support/s3-buffering-proxy.ts';
 import { randomSource } from '../support/s3-sources.ts';
-import { openS3Store } from '../support/s3-store.ts';
+import { type OpenedS3Store, openS3Store } from '../support/s3-store.ts';
 import { newKey } from '../support/samples.ts';
 import { withServers } from './with-servers.ts';
 
@@ -14,7 +14,7 @@ const BUCKET = 'windlass-put';
 
 /** Putting an object by one request. */
 withServers(({ s3 }) => {
-  let opened: Awaited<ReturnType<typeof openS3Store>>;
+  let opened: OpenedS3Store;
   beforeAll(async () => {
     opened = await openS3Store(s3, BUCKET);
   });

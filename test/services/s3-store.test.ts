@@ -6,7 +6,7 @@ import { v7 } from 'uuid';
 import type { S3Options } from '../../src/adapters/object-store/s3/connection.ts';
 import type { ObjectStore } from '../../src/ports/object-store.ts';
 import { randomSource } from '../support/s3-sources.ts';
-import { openS3Store } from '../support/s3-store.ts';
+import { type OpenedS3Store, openS3Store } from '../support/s3-store.ts';
 import { newKey } from '../support/samples.ts';
 import { withServers } from './with-servers.ts';
 
@@ -14,7 +14,7 @@ const MIB = 1024 ** 2;
 const BUCKET = 'windlass-store';
 
 withServers(({ s3 }) => {
-  let opened: Awaited<ReturnType<typeof openS3Store>>;
+  let opened: OpenedS3Store;
   beforeAll(async () => {
     opened = await openS3Store(s3, BUCKET);
   });

@@ -1,12 +1,11 @@
+import type { Readable } from 'node:stream';
 import { setTimeout as passed } from 'node:timers/promises';
 import { connectS3, type S3Options } from '../../src/adapters/object-store/s3/connection.ts';
 import { S3Presigner } from '../../src/adapters/object-store/s3/presigner.ts';
 import { S3ObjectStore, type S3ObjectStoreOptions } from '../../src/adapters/object-store/s3/store.ts';
 import type { ObjectStore } from '../../src/ports/object-store.ts';
 import type { S3Server } from '../services/servers.ts';
-
-/** The smallest size that S3 takes for a part that is not the last. */
-export const PART_BYTES = 5 * 1024 ** 2;
+import { digestOf } from './random-file.ts';
 
 export interface OpenOptions {
   connection?: Partial<S3Options>;
@@ -14,6 +13,8 @@ export interface OpenOptions {
   /** False leaves the bucket as it is: absent, perhaps. */
   provision?: boolean;
 }
+
+export type OpenedS3Store = Awaited<ReturnType<typeof openS3Store>>;
 
 /** A store on a real S3 server with its presigner. Each suite has a bucket of its own, made by `provision`. */
 export async function openS3Store({ endpoint, accessKeyId, secretAccessKey }: S3Server, bucket: string, options: OpenOptions = {}) {
@@ -49,6 +50,8 @@ export async function openS3Store({ endpoint, accessKeyId, secretAccessKey }: S3
     },
   };
 }
+
+export const contentOf = async (store: ObjectStore, key: string) => digestOf((await store.read(key)) as Readable);
 
 /** Keys of the multipart uploads under way that begin with `prefix`. */
 export async function multipartsOf(store: ObjectStore, prefix: string): Promise<string[]> {

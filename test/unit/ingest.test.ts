@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { PassThrough, Readable } from 'node:stream';
 import { describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
-import { HEAD_BYTES, ingest, watchProgress } from '../../src/ingest.ts';
+import { ingest, watchProgress } from '../../src/ingest.ts';
+import { HEAD_BYTES } from '../../src/sniff.ts';
 
 const MIB = 1024 * 1024;
 const code = (name: string) => expect.objectContaining({ code: name });

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import { codeOf } from '../../errors.ts';
 import type { ByteRange, Disk } from '../../ports/disk.ts';
 import { folderOfPrefix, isSegment, pathOfKey } from './disk-key.ts';
-import { Folders, syncFolder } from './folders.ts';
+import { Folders } from './folders.ts';
 import { FreeSpace, measureSpace, type Reservation, type Space } from './free-space.ts';
 import { entryOf, type FileEntry, StoredFile } from './stored-file.ts';
 import { UnfinishedFile } from './unfinished-file.ts';
@@ -119,7 +119,7 @@ export class LocalDisk implements Disk {
     const gone = await absentIsNull(rename(path, temporary).then(() => true));
     this.#folders.forget(path);
     if (!gone) return false;
-    await syncFolder(dirname(path));
+    await this.#folders.sync(dirname(path));
     await rm(temporary, { recursive: true, force: true });
     return true;
   }

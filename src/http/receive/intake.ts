@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
-import { contradicts, isAllowed, isTelling } from '../../core/content-type.ts';
+import { isAllowed } from '../../core/content-type.ts';
 import { WindlassError } from '../../errors.ts';
 import { ingest } from '../../ingest.ts';
 import type { DiskFile } from '../../ports/disk.ts';
-import { sniff } from '../../sniff.ts';
+import { contradiction } from '../../sniff.ts';
 
 /** Where the bytes of one request go, and how many of them are taken. */
 export interface Intake {
@@ -41,7 +41,7 @@ export async function takeFile(openBody: () => Readable, intake: Intake, claim: 
     const { size, sha256 } = await ingest(openBody(), file, {
       maxBytes: intake.maxBytes,
       expectedSize: claim.size,
-      inspect: isTelling(claim.contentType) ? (head) => requireConsistent(claim.contentType, head) : undefined,
+      inspect: (head) => requireConsistent(claim.contentType, head),
       onBytes: intake.onBytes,
     });
     if (claim.sha256 !== null && claim.sha256 !== sha256) throw digestMismatch(claim.sha256, sha256);
@@ -53,8 +53,8 @@ export async function takeFile(openBody: () => Readable, intake: Intake, claim: 
 }
 
 async function requireConsistent(declared: string, head: Uint8Array): Promise<void> {
-  const actual = await sniff(head);
-  if (!contradicts(declared, actual)) return;
+  const actual = await contradiction(declared, head);
+  if (actual === null) return;
   throw new WindlassError('content_mismatch', `The file was declared as ${declared}, but its first bytes are those of ${actual}.`, {
     expected: declared,
     actual,

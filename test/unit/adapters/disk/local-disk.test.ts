@@ -23,7 +23,7 @@ const withFree = (freeBytes: number, minFreeBytes: number): LocalDisk =>
 
 /** Of the files of this process that are open below `folder`: whether each write to it is flushed. */
 async function openedForDurableWrites(folder: string): Promise<boolean[]> {
-  const fds = (await readdir('/proc/self/fd')).map(Number).sort((a, b) => a - b);
+  const fds = await readdir('/proc/self/fd');
   const targets = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
   const open = fds.filter((_, at) => targets[at]?.startsWith(`${folder}/`));
   const infos = await Promise.all(open.map((fd) => readFile(`/proc/self/fdinfo/${fd}`, 'utf8')));
