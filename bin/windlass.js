@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module';
 import { env } from 'node:process';
+import { setFlagsFromString } from 'node:v8';
 import { linkShippedCache } from './compile-cache.js';
 
 // As process 1 of a container it would be deaf to signals while nobody listens to them: most commands, and servers that start.
@@ -11,6 +12,9 @@ if (process.pid === 1) {
 
 // Each flush of a file holds a thread of Node's pool (docs/decisions/0024-flush-early.md). Read when the pool is first used.
 env.UV_THREADPOOL_SIZE ??= '16';
+
+// What lives as long as a request would otherwise be put where only a full collection finds it (0023-collect-chunks-young.md).
+setFlagsFromString('--no-allocation-site-pretenuring');
 
 // Plain JavaScript, so that what was compiled once is not compiled again: commands start sooner, and a server does
 // without the TypeScript compiler in its memory (30 MiB).

@@ -11,6 +11,8 @@ export { watchProgress } from './progress.ts';
 /** Written at once where few uploads are under way: few system calls, and at most twice as much memory for each. */
 const MAX_BATCH_BYTES = 1024 * 1024;
 const MIN_BATCH_BYTES = 64 * 1024;
+/** The chunks of a smaller body are taken along by the collections that the rest of its request leads to. */
+const COLLECTED_FROM_BYTES = 128 * 1024;
 /** What all uploads of this process may gather together, in about; slow ones fill their batches, too. */
 const ALL_BATCHES_BYTES = 8 * 1024 * 1024;
 /**
@@ -92,7 +94,7 @@ class Ingest {
   readonly #data = (chunk: Buffer): void => {
     this.#size += chunk.length;
     this.#options.onBytes?.(chunk.length);
-    collectYoungGarbage(chunk.length);
+    if (this.#size > COLLECTED_FROM_BYTES) collectYoungGarbage(chunk.length);
     const { maxBytes, expectedSize } = this.#options;
     if (this.#size > maxBytes) this.#fail(tooLarge(maxBytes));
     else if (expectedSize !== null && this.#size > expectedSize) this.#fail(wrongSize(expectedSize, this.#size));

@@ -1,5 +1,5 @@
 /** Bytes after which the chunks that have been read are collected. */
-const COLLECT_BYTES = 16 * 1024 * 1024;
+const COLLECT_BYTES = 4 * 1024 * 1024;
 
 let received = 0;
 

@@ -70,6 +70,8 @@ export async function serve(config: Config, roles = EVERYTHING, decorate = (plat
     ops.close();
     ops.closeAllConnections();
   });
+  // What starting has left behind would take room beside the uploads.
+  globalThis.gc?.();
   health.started = health.ready = true;
   const about = { ...(api ? { port, publicUrl } : {}), opsPort, roles, node: config.NODE_NAME, version: VERSION, dataDir: config.DATA_DIR };
   log.info(about, `ready at ${api ? publicUrl : 'the queue'}`);

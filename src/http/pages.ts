@@ -7,7 +7,7 @@ import { STRATEGIES, type Strategy } from '../core/upload.ts';
 import { ERRORS } from '../errors.ts';
 import { methodNotAllowed } from './router.ts';
 
-/** A file of a page, read once: pages are few and small, and must work with no network. */
+/** A file of a page, kept in memory: pages are few and small, and must work with no network. */
 export interface Asset {
   type: string;
   body: Buffer;
@@ -34,12 +34,33 @@ const CONSOLE_POLICY =
 const DOCS_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+const typeOf = (path: string): string => TYPES[extname(path)] ?? 'application/octet-stream';
+
 const asset = (path: string, body: Buffer, policy: string): Asset => ({
-  type: TYPES[extname(path)] ?? 'application/octet-stream',
+  type: typeOf(path),
   body,
   etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
   policy,
 });
+
+/** A large file that few ask for: read when the first one does. */
+function seldomAsked(path: string, policy: string): Asset {
+  let read: Asset | null = null;
+  const load = (): Asset => {
+    read ??= asset(path, readFileSync(path), policy);
+    return read;
+  };
+  return {
+    type: typeOf(path),
+    policy,
+    get body() {
+      return load().body;
+    },
+    get etag() {
+      return load().etag;
+    },
+  };
+}
 
 const DOCS_HTML = `<!doctype html>
 <html lang="en">
@@ -71,7 +92,7 @@ const inCode = (text: string): string => text.replaceAll(/`([^`]+)`/g, '<code>$1
 /** The console, the API's page and its document, by path. */
 export function loadPages(openApi: object, offered: readonly Strategy[] = STRATEGIES): Map<string, Asset> {
   const ui = createRequire(import.meta.url);
-  const swagger = (name: string): Asset => asset(name, readFileSync(ui.resolve(`swagger-ui-dist/${name}`)), DOCS_POLICY);
+  const swagger = (name: string): Asset => seldomAsked(ui.resolve(`swagger-ui-dist/${name}`), DOCS_POLICY);
   return new Map<string, Asset>([
     ...consoleAssets(offered),
     ...runbooks(),

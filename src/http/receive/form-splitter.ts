@@ -1,10 +1,10 @@
 import { Readable, Writable } from 'node:stream';
+import { PartEnd } from './part-end.ts';
 import type { PartHeads } from './part-heads.ts';
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 /** A file of one byte: the parser holds a head back until it sees that no boundary follows. */
 const ONE_BYTE = Buffer.from('x');
-const CR = 0x0d;
 const NOTHING = Buffer.alloc(0);
 const READ_AHEAD = 256 * 1024;
 
@@ -26,9 +26,9 @@ export class FormSplitter extends Writable {
   /** Ends where the file ends; destroyed with an error when the form ends before. */
   readonly file: Readable;
   readonly #parts: FormSplitterParts;
-  readonly #delimiter: Buffer;
+  readonly #end: PartEnd;
   #place: 'before' | 'inside' | 'behind' = 'before';
-  /** Before the file: the last bytes seen, which may begin the end of a head. Inside: what may begin the delimiter. */
+  /** Before the file: the last bytes seen, which may begin the end of a head. */
   #tail = NOTHING;
   #waiting: (() => void) | null = null;
   #confirmed = false;
@@ -36,7 +36,7 @@ export class FormSplitter extends Writable {
   constructor(parts: FormSplitterParts) {
     super({ highWaterMark: READ_AHEAD });
     this.#parts = parts;
-    this.#delimiter = Buffer.from(`\r\n--${parts.boundary}`, 'latin1');
+    this.#end = new PartEnd(parts.boundary);
     this.file = new Readable({ highWaterMark: READ_AHEAD, read: () => this.#resume() });
     // The form may break off before anybody reads the file.
     this.file.on('error', () => undefined);
@@ -109,43 +109,11 @@ export class FormSplitter extends Writable {
 
   /** Passes bytes of the file on; `rest` begins with the delimiter once that has come, `more` is false when the file is full. */
   #takeFile(chunk: Buffer): { rest: Buffer; more: boolean } {
-    const before = this.#tail;
-    if (before.length > 0) {
-      // A boundary has no CR in it, so a delimiter that is under way is the only one that can begin in `before`.
-      const begun = Buffer.concat([before, chunk.subarray(0, this.#delimiter.length - before.length)]);
-      if (this.#beginsDelimiter(begun)) {
-        this.#tail = begun;
-        if (begun.length < this.#delimiter.length) return { rest: NOTHING, more: true };
-        return this.#endFile(Buffer.concat([begun, chunk.subarray(this.#delimiter.length - before.length)]));
-      }
-      this.#tail = NOTHING;
-      this.file.push(before);
-    }
-    const at = chunk.indexOf(this.#delimiter);
-    if (at >= 0) {
-      if (at > 0) this.file.push(chunk.subarray(0, at));
-      return this.#endFile(chunk.subarray(at));
-    }
-    const kept = this.#possibleDelimiter(chunk);
-    this.#tail = Buffer.from(chunk.subarray(kept));
-    return { rest: NOTHING, more: kept === 0 || this.file.push(chunk.subarray(0, kept)) };
-  }
-
-  /** Where a delimiter may begin that is cut off by the end of the chunk; its length when none does. */
-  #possibleDelimiter(chunk: Buffer): number {
-    const from = chunk.subarray(Math.max(0, chunk.length - this.#delimiter.length + 1)).lastIndexOf(CR);
-    if (from < 0) return chunk.length;
-    const at = Math.max(0, chunk.length - this.#delimiter.length + 1) + from;
-    return this.#beginsDelimiter(chunk.subarray(at)) ? at : chunk.length;
-  }
-
-  #beginsDelimiter(bytes: Buffer): boolean {
-    return this.#delimiter.subarray(0, bytes.length).equals(bytes);
-  }
-
-  #endFile(rest: Buffer): { rest: Buffer; more: boolean } {
+    const { content, rest } = this.#end.take(chunk);
+    let more = true;
+    for (const bytes of content) more = this.file.push(bytes);
+    if (!rest) return { rest: NOTHING, more };
     this.#place = 'behind';
-    this.#tail = NOTHING;
     this.file.push(null);
     return { rest, more: true };
   }

@@ -7,7 +7,8 @@ import type { ProgressLimits } from '../../progress.ts';
 import type { ReceivedFile } from '../../strategies/received-file.ts';
 import { declaredLength, refuseEncoded } from './body.ts';
 import { invalid, type UploadFieldValues } from './fields.ts';
-import { announceForm, type FormAnnouncement, formOverhead, receiveForm } from './form.ts';
+import { announceForm, type FormAnnouncement, receiveForm } from './form.ts';
+import { formOverhead } from './form-file.ts';
 import { type Intake, requireAllowed, type TakenFile } from './intake.ts';
 import { announceRaw, type RawAnnouncement, receiveRaw } from './raw.ts';
 

@@ -1,0 +1,164 @@
+import { isUtf8 } from 'node:buffer';
+import { Readable } from 'node:stream';
+import type { WindlassError } from '../../errors.ts';
+import { invalid } from './fields.ts';
+import { FILE_PART, FormFields } from './form-fields.ts';
+import { malformed, tooMuchBeside } from './form-file.ts';
+import { PartEnd } from './part-end.ts';
+
+/** Names, file names and types as most clients write them: nothing quoted, escaped, folded, or with parameters. */
+const PLAIN_HEAD =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+  /^Content-Disposition: form-data; name="([A-Za-z]{1,64})"(?:; filename="(?!\.{1,2}")([^"\\/%\x00-\x1f\x7f]{1,255})")?(?:\r\nContent-Type: ([\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}))?$/i;
+const HEAD_END = '\r\n\r\n';
+const MAX_HEAD_BYTES = 1024;
+const READ_AHEAD = 256 * 1024;
+
+/** What a form begins with, up to the first byte of its file. */
+export interface PlainBeginning {
+  fields: FormFields;
+  filename: string;
+  /** Null when the part does not say. */
+  contentType: string | null;
+  /** Where the file begins. */
+  length: number;
+}
+
+interface Head {
+  name: string;
+  filename: string | undefined;
+  contentType: string | undefined;
+  /** Behind the empty line. */
+  end: number;
+}
+
+/**
+ * Reads what stands before the file of a form, if all of it is there and as plain as most clients write it; null for
+ * anything else, also for whatever is wrong: that is left to the form's parser, which knows every way to write a form.
+ */
+export function plainBeginning(bytes: Buffer, boundary: string, maxFieldBytes: number): PlainBeginning | null {
+  const fields = new FormFields(maxFieldBytes);
+  let delimiter = `--${boundary}\r\n`;
+  for (let at = 0; ; ) {
+    if (bytes.toString('latin1', at, at + delimiter.length) !== delimiter) return null;
+    const head = plainHead(bytes, at + delimiter.length);
+    if (!head) return null;
+    const { name, filename, contentType = null, end } = head;
+    if (filename !== undefined) return name === FILE_PART ? { fields, filename, contentType, length: end } : null;
+    at = bytes.indexOf(`\r\n--${boundary}`, end, 'latin1');
+    const value = bytes.subarray(end, at);
+    if (at < 0 || contentType !== null || value.length > maxFieldBytes || !isUtf8(value)) return null;
+    if (fields.add(name, value.toString())) return null;
+    delimiter = `\r\n--${boundary}\r\n`;
+  }
+}
+
+function plainHead(bytes: Buffer, from: number): Head | null {
+  const end = bytes.indexOf(HEAD_END, from, 'latin1');
+  const text = bytes.subarray(from, end);
+  if (end < 0 || text.length > MAX_HEAD_BYTES || !isUtf8(text)) return null;
+  const found = PLAIN_HEAD.exec(text.toString());
+  if (!found) return null;
+  const [, name = '', filename, contentType] = found;
+  return { name, filename, contentType: contentType?.toLowerCase(), end: end + HEAD_END.length };
+}
+
+export interface PlainFormParts {
+  /** Paused. */
+  body: Readable;
+  boundary: string;
+  fields: FormFields;
+  /** What has been read of the body: the file from its first byte. */
+  first: Buffer;
+  /** How much may come behind the file, in bytes. */
+  maxRestBytes: number;
+}
+
+/** A form that began plainly, from its file on. */
+export class PlainForm {
+  /** Ends where the file ends; destroyed with what the form breaks off with. */
+  readonly file: Readable;
+  /** Resolves when the form has come whole; rejects with what is wrong behind its file. */
+  readonly whole: Promise<void>;
+  readonly #parts: PlainFormParts;
+  readonly #end: PartEnd;
+  /** What has come behind the delimiter, until it is clear what that is; null before. */
+  #rest: Buffer | null = null;
+  #restBytes = 0;
+  #closed = false;
+  #begun = false;
+  #resolve: () => void = () => undefined;
+  #reject: (error: Error) => void = () => undefined;
+
+  constructor(parts: PlainFormParts) {
+    this.#parts = parts;
+    this.#end = new PartEnd(parts.boundary);
+    this.file = new Readable({ highWaterMark: READ_AHEAD, read: () => this.#read() });
+    this.whole = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // The file may fail first, and nobody ask for the rest.
+    this.whole.catch(() => undefined);
+  }
+
+  #read(): void {
+    const { body, first } = this.#parts;
+    if (this.#begun) return void body.resume();
+    this.#begun = true;
+    if (body.destroyed) return void this.#fail(body.errored ?? malformed());
+    body.on('data', this.#take).on('end', this.#ended).on('error', this.#failed).resume();
+    this.#take(first);
+  }
+
+  readonly #take = (chunk: Buffer): void => {
+    if (this.#rest) this.#takeRest(chunk);
+    else this.#takeFile(chunk);
+  };
+
+  #takeFile(chunk: Buffer): void {
+    const { content, rest } = this.#end.take(chunk);
+    let more = true;
+    for (const bytes of content) more = this.file.push(bytes);
+    if (rest) {
+      this.file.push(null);
+      this.#takeRest(rest.subarray(this.#end.delimiterLength));
+    } else if (!more) this.#parts.body.pause();
+  }
+
+  /** Nothing may follow but the end of the form. */
+  #takeRest(chunk: Buffer): void {
+    const { maxRestBytes: limit } = this.#parts;
+    this.#restBytes += chunk.length;
+    if (this.#restBytes > limit) return void this.#fail(tooMuchBeside(limit));
+    if (this.#closed) return;
+    this.#rest = Buffer.concat([this.#rest ?? Buffer.alloc(0), chunk]);
+    if (this.#rest.length < 2) return;
+    const next = this.#rest.toString('latin1', 0, 2);
+    if (next === '--') this.#closed = true;
+    else if (next !== '\r\n') this.#fail(malformed());
+    else if (this.#rest.length > MAX_HEAD_BYTES || this.#rest.includes(HEAD_END)) this.#fail(this.#another(this.#rest));
+  }
+
+  /** Why another part is not taken. */
+  #another(rest: Buffer): WindlassError {
+    const head = plainHead(rest, 2);
+    if (!head) return malformed();
+    if (head.filename !== undefined) return invalid('', 'has too many files: one is taken');
+    return this.#parts.fields.problemOf(head.name) ?? malformed();
+  }
+
+  readonly #ended = (): void => {
+    if (this.#closed) this.#resolve();
+    else this.#fail(malformed());
+  };
+
+  readonly #failed = (error: Error): void => this.#fail(error);
+
+  #fail(error: Error): void {
+    this.#parts.body.off('data', this.#take).off('end', this.#ended);
+    // A file that has come whole is read on.
+    if (!this.#rest) this.file.destroy(error);
+    this.#reject(error);
+  }
+}
