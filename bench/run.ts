@@ -36,10 +36,16 @@ const UPLOADERS: Contender[] = [
   { name: 'Windlass relay, form', server: windlass, exchange: EXCHANGES.relayForm },
 ];
 
-const UPLOADS = [
+const UPLOADS: { scenario: string; folder: string; work: Work; before?: Work }[] = [
   { scenario: '1 × 1 GiB', folder: disk, work: { count: 1, parallel: 1, size: quick ? 128 * MIB : 1024 * MIB } },
   { scenario: '16 × 64 MiB at once', folder: disk, work: { count: 16, parallel: 16, size: quick ? 8 * MIB : 64 * MIB } },
   { scenario: '2,000 × 64 KiB, 32 at once, tmpfs', folder: tmpfs, work: { count: scale(2000), parallel: 32, size: 64 * KIB } },
+  {
+    scenario: '2,000 × 64 KiB, 32 at once, tmpfs, after 8,000 others',
+    folder: tmpfs,
+    work: { count: scale(2000), parallel: 32, size: 64 * KIB },
+    before: { count: scale(8000), parallel: 32, size: 64 * KIB },
+  },
   { scenario: '2,000 × 64 KiB, 32 at once, disk', folder: disk, work: { count: scale(2000), parallel: 32, size: 64 * KIB } },
   { scenario: '64 slow clients', folder: disk, work: { count: 64, parallel: 64, size: 2 * MIB, rate: 512 * KIB } },
 ];
@@ -49,10 +55,14 @@ const PRESIGNERS: Contender[] = [
   { name: 'Windlass presign, PUT, complete', server: windlass, exchange: EXCHANGES.presignAndComplete },
 ];
 
-async function measure({ server, exchange }: Contender, folder: string, work: Parameters<typeof load>[2]): Promise<Measurement> {
+type Work = Parameters<typeof load>[2];
+/** A server is measured as it has just been started, unless the scenario says otherwise. */
+const FIRST: Work = { count: 3, parallel: 1, size: 64 * KIB };
+
+async function measure({ server, exchange }: Contender, folder: string, work: Work, before = FIRST): Promise<Measurement> {
   const running = await server(folder);
   try {
-    await load(running, exchange, { count: 3, parallel: 1, size: 64 * KIB });
+    await load(running, exchange, before);
     return await load(running, exchange, work);
   } finally {
     await running.stop();
@@ -95,11 +105,12 @@ const wanted = (scenario: string, name: string): boolean =>
   only.every((word) => `${scenario} ${name}`.toLowerCase().includes(word.toLowerCase()));
 
 try {
-  for (const { scenario, folder, work } of UPLOADS) {
+  for (const { scenario, folder, work, before } of UPLOADS) {
     if (scenario === '1 × 1 GiB' && only.length === 0)
       note({ scenario, name: 'raw write and flush (limit)', measured: await rawWrite(work.size) });
     for (const contender of UPLOADERS)
-      if (wanted(scenario, contender.name)) note({ scenario, name: contender.name, measured: await measure(contender, folder, work) });
+      if (wanted(scenario, contender.name))
+        note({ scenario, name: contender.name, measured: await measure(contender, folder, work, before) });
   }
   for (const parallel of [1, 16, 64])
     for (const contender of PRESIGNERS) {
