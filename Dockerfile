@@ -15,7 +15,8 @@ COPY src src
 COPY docs/runbooks docs/runbooks
 # What Node compiles at the first start is kept in the image, where the root file system may be read-only.
 COPY deploy/warm-compile-cache.js /tmp/
-RUN NODE_COMPILE_CACHE=/app/.compile-cache node /tmp/warm-compile-cache.js && chmod -R a+rX .compile-cache
+RUN mkdir .warm && TMPDIR=/app/.warm node /tmp/warm-compile-cache.js \
+ && mv .warm/node-compile-cache .compile-cache && rm -r .warm && chmod -R a+rX .compile-cache
 
 FROM ${NODE_IMAGE}
 ARG VERSION=0.0.0

@@ -1,5 +1,6 @@
-// Run while the image is built, with NODE_COMPILE_CACHE: starts everything that a server or worker loads, once, so that
-// its compiled form is kept in the image.
+// Run while the image is built: starts everything that a server or worker loads, once, so that its compiled form is kept
+// in the image. By TMPDIR, not NODE_COMPILE_CACHE: that would be looked at before the launcher has set V8's flags, on
+// which the folder's name depends.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
