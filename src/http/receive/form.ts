@@ -38,6 +38,8 @@ export async function receiveForm(
   // It may break off while nobody reads it: whoever begins to finds that out.
   body.on('error', () => undefined);
   const first = await firstChunk(body);
+  // multer would wait for it without end.
+  if (body.errored) throw body.errored;
   const plain = plainBeginning(first, announced.boundary, limits.fieldBytes);
   if (plain) return takePlain(body, { first, plain, announced, intake, limits });
   if (first.length > 0) body.unshift(first);

@@ -80,6 +80,7 @@ export class PlainForm {
   readonly file: Readable;
   /** Resolves when the form has come whole; rejects with what is wrong behind its file. */
   readonly whole: Promise<void>;
+  readonly #whole = Promise.withResolvers<void>();
   readonly #parts: PlainFormParts;
   readonly #end: PartEnd;
   /** What has come behind the delimiter, until it is clear what that is; null before. */
@@ -87,17 +88,12 @@ export class PlainForm {
   #restBytes = 0;
   #closed = false;
   #begun = false;
-  #resolve: () => void = () => undefined;
-  #reject: (error: Error) => void = () => undefined;
 
   constructor(parts: PlainFormParts) {
     this.#parts = parts;
     this.#end = new PartEnd(parts.boundary);
     this.file = new Readable({ highWaterMark: READ_AHEAD, read: () => this.#read() });
-    this.whole = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    this.whole = this.#whole.promise;
     // The file may fail first, and nobody ask for the rest.
     this.whole.catch(() => undefined);
   }
@@ -149,7 +145,7 @@ export class PlainForm {
   }
 
   readonly #ended = (): void => {
-    if (this.#closed) this.#resolve();
+    if (this.#closed) this.#whole.resolve();
     else this.#fail(malformed());
   };
 
@@ -159,6 +155,6 @@ export class PlainForm {
     this.#parts.body.off('data', this.#take).off('end', this.#ended);
     // A file that has come whole is read on.
     if (!this.#rest) this.file.destroy(error);
-    this.#reject(error);
+    this.#whole.reject(error);
   }
 }

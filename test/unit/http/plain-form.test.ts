@@ -43,8 +43,12 @@ interface Outcome {
 }
 
 /** What becomes of a form that comes in these chunks, by `read`. */
-async function outcome(chunks: readonly Buffer[], read: 'at best' | 'by the parser'): Promise<Outcome> {
-  const body = Object.assign(Readable.from(chunks, { objectMode: false }), {
+async function outcome(
+  chunks: readonly Buffer[],
+  read: 'at best' | 'by the parser',
+  source = Readable.from(chunks, { objectMode: false }),
+): Promise<Outcome> {
+  const body = Object.assign(source, {
     headers: { 'content-type': `multipart/form-data; boundary=${BOUNDARY}`, 'transfer-encoding': 'chunked' },
   });
   const ctx = { req: body, res: {} } as unknown as Context;
@@ -133,6 +137,17 @@ test('nor does either take a part behind the file', async () => {
     }),
     { numRuns: 200 },
   );
+});
+
+test.each(['a.bin', 'a%22.bin'])('a body that is gone right after its first bytes fails the form of %s', async (filename) => {
+  const { body } = form([{ name: 'file', filename, value: 'bytes' }], BOUNDARY);
+  const goes = new Readable({
+    read() {
+      this.push(body.subarray(0, -10));
+      process.nextTick(() => this.destroy(new Error('gone')));
+    },
+  });
+  expect((await outcome([], 'at best', goes)).problem?.code).toBe('aborted');
 });
 
 describe('what is read plainly', () => {
