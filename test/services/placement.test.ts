@@ -1,4 +1,8 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { v7 } from 'uuid';
+import { keyOf } from '../../src/core/keys.ts';
 import { ApiClient, bodyOf } from '../support/api-client.ts';
 import { storedFiles } from '../support/data-folder.ts';
 import { eventually } from '../support/eventually.ts';
@@ -113,6 +117,8 @@ withServers((servers) => {
   });
 
   describe('three servers that become five, and then two', () => {
+    const LEAVING = [0, 2, 4];
+    const STAYING = [1, 3];
     let stack: Stack;
     const alive = new Set<RunningServer>();
     const acknowledged = new Map<string, string>();
@@ -176,6 +182,13 @@ withServers((servers) => {
       }
     }
 
+    /** As an upload leaves it behind whose record could not be written. */
+    async function abandonFile(server: RunningServer): Promise<void> {
+      const path = join(server.dataDir, 'direct', keyOf('files', 'default', v7()));
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, 'nobody needs this');
+    }
+
     async function killAndRestart(index: number): Promise<void> {
       const victim = stack.apis[index] as RunningServer;
       alive.delete(victim);
@@ -206,13 +219,14 @@ withServers((servers) => {
       await killAndRestart(1);
       await killAndRestart(3);
       await settle();
-      for (const index of [0, 2, 4]) {
+      for (const index of LEAVING) {
         const leaving = stack.apis[index] as RunningServer;
         const draining = eventually(async () => expect(await windlass(['drain', `api-${index}`])).toMatchObject({ code: 0 }), 120_000);
         if (index === 2) await killAndRestart(1);
         await draining;
         alive.delete(leaving);
         await leaving.stop();
+        await abandonFile(leaving);
       }
       loading = false;
       await Promise.all(running);
@@ -226,10 +240,14 @@ withServers((servers) => {
         expect(await anyServer().contentDigest(id)).toMatchObject({ status: 200, sha256 });
         places.add((await anyServer().upload(id)).body.location?.node);
       }
-      expect(places).toEqual(new Set(['api-1', 'api-3']));
-      // What killed processes left is gone after the grace period, and nothing else is.
-      await eventually(async () => expect(await stack.audit()).toEqual([]), 60_000);
-      const kept = await Promise.all([1, 3].map((index) => storedFiles(stack.apis[index]?.dataDir ?? '')));
+      expect(places).toEqual(new Set(STAYING.map((index) => `api-${index}`)));
+      // What killed processes left is gone after the grace period, and nothing else is. Servers that have stopped cannot
+      // remove what was left there: the command does it.
+      await eventually(async () => expect(await stack.audit(STAYING)).toEqual([]), 60_000);
+      expect(await stack.audit(LEAVING)).not.toEqual([]);
+      expect(await stack.reconcile({ ORPHAN_GRACE_SECONDS: '0' }, LEAVING)).toEqual([]);
+      expect(await stack.audit()).toEqual([]);
+      const kept = await Promise.all(STAYING.map((index) => storedFiles(stack.apis[index]?.dataDir ?? '')));
       // One that was recorded when its server was killed, before the answer went out, is there as well.
       expect(kept.flat().length).toBeGreaterThanOrEqual(acknowledged.size);
       for (const path of kept.flat()) {

@@ -23,10 +23,10 @@ export interface Stack {
   startApi(settings?: Settings): Promise<RunningServer>;
   /** A new process in place of one that has ended, on its disk and at its address. */
   restart(ended: RunningServer, settings?: Settings): Promise<RunningServer>;
-  /** `windlass reconcile` beside each server; what kept it from coming to its end. */
-  reconcile(settings?: Settings): Promise<string[]>;
-  /** `windlass audit` beside each server: the problems of all. */
-  audit(): Promise<object[]>;
+  /** `windlass reconcile` on the disk of each server, or of these; what kept it from coming to its end. */
+  reconcile(settings?: Settings, indexes?: Iterable<number>): Promise<string[]>;
+  /** `windlass audit` on the disk of each server, or of these: the problems of all, with the server that has them. */
+  audit(indexes?: Iterable<number>): Promise<object[]>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -80,21 +80,24 @@ export async function startStack(
       for (const list of [apis, stack.workers]) if (list.includes(ended)) list[list.indexOf(ended)] = back;
       return back;
     },
-    async reconcile(more) {
+    async reconcile(more, indexes = apis.keys()) {
       const failures: string[] = [];
       // One after the other: what they share is done by one at a time.
-      for (const index of apis.keys()) {
+      for (const index of indexes) {
         const { code, stdout, stderr } = await beside(index, ['reconcile'], more);
         if (code !== 0) failures.push(stdout + stderr);
       }
       return failures;
     },
-    async audit() {
-      const reports = await Promise.all([...apis.keys()].map((index) => beside(index, ['audit', '--grace', '0', '--json'])));
-      return reports.flatMap(({ code, stdout, stderr }) => {
-        if (code !== 0 && stdout === '') throw new Error(`the audit failed: ${stderr}`);
-        return JSON.parse(stdout).problems;
-      });
+    async audit(indexes = apis.keys()) {
+      const reports = await Promise.all(
+        [...indexes].map(async (index) => {
+          const { code, stdout, stderr } = await beside(index, ['audit', '--grace', '0', '--json']);
+          if (code !== 0 && stdout === '') throw new Error(`the audit failed: ${stderr}`);
+          return (JSON.parse(stdout).problems as object[]).map((problem) => ({ ...problem, server: `api-${index}` }));
+        }),
+      );
+      return reports.flat();
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(processes.map((one) => one.kill()));
