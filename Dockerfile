@@ -28,9 +28,11 @@ LABEL org.opencontainers.image.title="windlass" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
+# One arena for all threads: each more keeps chunks that are free again (docs/decisions/0027-one-malloc-arena.md).
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
-    DATA_DIR=/data
+    DATA_DIR=/data \
+    MALLOC_ARENA_MAX=1
 # Whatever user it runs as belongs to group 0, as OpenShift has it: a fresh volume takes over this folder's mode.
 RUN mkdir /data && chmod 770 /data && chown 1000:0 /data && ln -s /app/bin/windlass.js /usr/local/bin/windlass
 COPY --from=build /app /app

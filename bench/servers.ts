@@ -95,7 +95,15 @@ export const windlassWith =
   (folder) =>
     start('windlass', folder, (port, data) => ({
       argv: [process.execPath, '--expose-gc', '--max-semi-space-size=8', here('../bin/windlass.js'), 'all'],
-      env: { PORT: String(port), OPS_PORT: '0', DATA_DIR: data, LOG_LEVEL: 'warn', MIN_FREE_BYTES: '0', ...settings },
+      env: {
+        PORT: String(port),
+        OPS_PORT: '0',
+        DATA_DIR: data,
+        LOG_LEVEL: 'warn',
+        MIN_FREE_BYTES: '0',
+        MALLOC_ARENA_MAX: '1',
+        ...settings,
+      },
     }));
 
 export const koaMulter: StartServer = (folder) =>

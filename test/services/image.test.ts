@@ -74,6 +74,7 @@ withServers((servers) => {
     test('is small, belongs to no root, and says what it is', async () => {
       const { Config, Size } = await inspected('image', IMAGE);
       expect(Config.Entrypoint).toEqual(['node', '--expose-gc', '--max-semi-space-size=8', '/app/bin/windlass.js']);
+      expect(Config.Env).toContain('MALLOC_ARENA_MAX=1');
       expect(Config.User).toMatch(/^[1-9]\d*:0$/);
       expect(Config.Volumes ?? {}).toEqual({});
       expect(Config.Labels).toMatchObject({

@@ -13,6 +13,7 @@ const NODE_OPTIONS = ['--expose-gc', '--max-semi-space-size=8'];
 
 /** Small waits, so that tests are over soon. */
 const DEFAULTS: Record<string, string> = {
+  MALLOC_ARENA_MAX: '1',
   PORT: '0',
   OPS_PORT: '0',
   HOST: '127.0.0.1',

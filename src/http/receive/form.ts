@@ -4,10 +4,10 @@ import type { Context } from 'koa';
 import type { ProgressLimits } from '../../progress.ts';
 import { openBody } from './body.ts';
 import { invalid } from './fields.ts';
-import { type FormLimits, formOverhead, type TakenForm, takeFormFile } from './form-file.ts';
+import { type FormFile, type FormLimits, formOverhead, type TakenForm, takeFormFile } from './form-file.ts';
 import { FormReader } from './form-reader.ts';
 import type { Intake } from './intake.ts';
-import { type PlainBeginning, PlainForm, plainBeginning } from './plain-form.ts';
+import { PlainForm, plainBeginning } from './plain-form.ts';
 
 /** What the headers of a form say: nothing about the file. */
 export interface FormAnnouncement {
@@ -41,7 +41,13 @@ export async function receiveForm(
   // multer would wait for it without end.
   if (body.errored) throw body.errored;
   const plain = plainBeginning(first, announced.boundary, limits.fieldBytes);
-  if (plain) return takePlain(body, { first, plain, announced, intake, limits });
+  if (plain) {
+    const { fields, length } = plain;
+    fields.beginFile();
+    const maxRestBytes = formOverhead(limits.fieldBytes);
+    const form = new PlainForm({ body, boundary: announced.boundary, fields, first: first.subarray(length), maxRestBytes });
+    return takePlain(body, form, { ...plain, intake, limits, sizeHint: announced.length });
+  }
   if (first.length > 0) body.unshift(first);
   return new FormReader(announced, intake, limits).read(body, ctx);
 }
@@ -57,23 +63,11 @@ function firstChunk(body: Readable): Promise<Buffer> {
   });
 }
 
-interface Beginning {
-  /** What has been read of the form, which `plain` is the beginning of. */
-  first: Buffer;
-  plain: PlainBeginning;
-  announced: FormAnnouncement;
-  intake: Intake;
-  limits: FormLimits;
-}
-
-async function takePlain(body: Readable, { first, plain, announced, intake, limits }: Beginning): Promise<TakenForm> {
-  const { boundary, length: sizeHint } = announced;
-  const { fields, length } = plain;
-  fields.beginFile();
-  const form = new PlainForm({ body, boundary, fields, first: first.subarray(length), maxRestBytes: formOverhead(limits.fieldBytes) });
+/** Is not told what has been read of the body: that would stay in memory until the file has come. */
+async function takePlain(body: Readable, form: PlainForm, file: FormFile): Promise<TakenForm> {
   let taken: TakenForm | null = null;
   try {
-    taken = await takeFormFile(() => form.file, { ...plain, intake, limits, sizeHint });
+    taken = await takeFormFile(() => form.file, file);
     await form.whole;
     return taken;
   } catch (error) {

@@ -81,16 +81,18 @@ export class PlainForm {
   /** Resolves when the form has come whole; rejects with what is wrong behind its file. */
   readonly whole: Promise<void>;
   readonly #whole = Promise.withResolvers<void>();
-  readonly #parts: PlainFormParts;
+  readonly #parts: Omit<PlainFormParts, 'first'>;
   readonly #end: PartEnd;
+  /** Until it is read: a slow file would otherwise keep its first chunk to its end. */
+  #first: Buffer | null;
   /** What has come behind the delimiter, until it is clear what that is; null before. */
   #rest: Buffer | null = null;
   #restBytes = 0;
   #closed = false;
-  #begun = false;
 
-  constructor(parts: PlainFormParts) {
+  constructor({ first, ...parts }: PlainFormParts) {
     this.#parts = parts;
+    this.#first = first;
     this.#end = new PartEnd(parts.boundary);
     this.file = new Readable({ highWaterMark: READ_AHEAD, read: () => this.#read() });
     this.whole = this.#whole.promise;
@@ -99,9 +101,10 @@ export class PlainForm {
   }
 
   #read(): void {
-    const { body, first } = this.#parts;
-    if (this.#begun) return void body.resume();
-    this.#begun = true;
+    const { body } = this.#parts;
+    const first = this.#first;
+    if (!first) return void body.resume();
+    this.#first = null;
     if (body.destroyed) return void this.#fail(body.errored ?? malformed());
     body.on('data', this.#take).on('end', this.#ended).on('error', this.#failed).resume();
     this.#take(first);
