@@ -5,6 +5,7 @@ import { v7 } from 'uuid';
 import { keyOf } from '../../src/core/keys.ts';
 import { ApiClient, bodyOf } from '../support/api-client.ts';
 import { storedFiles } from '../support/data-folder.ts';
+import { eachOf } from '../support/each-of.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { RandomFile, sha256Of } from '../support/random-file.ts';
@@ -131,7 +132,7 @@ withServers((servers) => {
         ...SPREAD,
         REBALANCE_INTERVAL_SECONDS: '1',
         REBALANCE_BYTES_PER_SECOND: '2MiB',
-        RECONCILE_INTERVAL_SECONDS: '1',
+        RECONCILE_INTERVAL_SECONDS: '3',
         ORPHAN_GRACE_SECONDS: '5',
       };
       stack = await startStack(servers, { apis: 3, workers: 0, settings });
@@ -236,10 +237,10 @@ withServers((servers) => {
       expect(read).toBeGreaterThan(0);
       expect([...acknowledged].length).toBeGreaterThan(60);
       const places = new Set<string | null | undefined>();
-      for (const [id, sha256] of acknowledged) {
+      await eachOf([...acknowledged], async ([id, sha256]) => {
         expect(await anyServer().contentDigest(id)).toMatchObject({ status: 200, sha256 });
         places.add((await anyServer().upload(id)).body.location?.node);
-      }
+      });
       expect(places).toEqual(new Set(STAYING.map((index) => `api-${index}`)));
       // What killed processes left is gone after the grace period, and nothing else is. Servers that have stopped cannot
       // remove what was left there: the command does it.
@@ -250,10 +251,10 @@ withServers((servers) => {
       const kept = await Promise.all(STAYING.map((index) => storedFiles(stack.apis[index]?.dataDir ?? '')));
       // One that was recorded when its server was killed, before the answer went out, is there as well.
       expect(kept.flat().length).toBeGreaterThanOrEqual(acknowledged.size);
-      for (const path of kept.flat()) {
+      await eachOf(kept.flat(), async (path) => {
         const { body } = await anyServer().upload(path.split('/').at(-1)?.slice(0, 36) ?? '');
         expect([body.state, `direct/${body.location?.key}`]).toEqual(['stored', path]);
-      }
+      });
     }, 600_000);
   });
 });

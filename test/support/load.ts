@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from '@jest/globals';
 import { ApiClient } from './api-client.ts';
+import { eachOf } from './each-of.ts';
 import { eventually } from './eventually.ts';
 import { allIds } from './leftovers.ts';
 import { type Ask, type LoadStep, type LoadStrategy, LoadUpload, type Outcome, outcomeOf } from './load-upload.ts';
@@ -10,7 +11,6 @@ const SIZES = [1, 700, 60_000, 400_000, 3 * 1024 ** 2];
 /** Between two uploads of a lane: a load, not a flood. */
 const PACE_MS = 700;
 const WAIT_MS = 120_000;
-const AT_ONCE = 6;
 
 interface Kept {
   strategy: LoadStrategy;
@@ -142,11 +142,3 @@ const fewerThan = (count: number, steps: readonly LoadStep[], outcomes: readonly
 
 /** One large file among many small ones, for each lane alike. */
 const sizeOf = (count: number): number => SIZES[Math.floor(count / STRATEGIES.length) % SIZES.length] ?? 1;
-
-async function eachOf<T>(items: readonly T[], work: (item: T, index: number) => Promise<void>): Promise<void> {
-  const waiting = items.entries();
-  const lane = async (): Promise<void> => {
-    for (const [index, item] of waiting) await work(item, index);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
-}
