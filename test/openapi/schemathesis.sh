@@ -11,7 +11,7 @@ trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" -q install --disable-pip-version-check 'schemathesis>=4.32,<5'
 
-PORT=0 OPS_PORT=0 DATA_DIR="$work/data" MIN_FREE_BYTES=0 PATH="$PWD/node_modules/.bin:$PATH" node src/main.ts all >"$work/log" &
+PORT=0 OPS_PORT=0 DATA_DIR="$work/data" MIN_FREE_BYTES=0 PATH="$PWD/node_modules/.bin:$PATH" node bin/windlass.js all >"$work/log" &
 server=$!
 for _ in $(seq 100); do
   url=$(sed -n 's/.*"msg":"ready at \([^"]*\)".*/\1/p' "$work/log")

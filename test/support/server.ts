@@ -31,7 +31,7 @@ export type Settings = Record<string, string | undefined>;
 export interface ServerOptions {
   /** A folder that is kept when the server is disposed of; by default a fresh one that is removed. */
   dataDir?: string;
-  /** Program to run, from the project's root, instead of `src/main.ts all`. */
+  /** Program to run, from the project's root, instead of `windlass all`. */
   program?: string[];
 }
 
@@ -160,7 +160,7 @@ async function launchOnce(
   options: ServerOptions & { dataDir: string },
   kept: string | undefined,
 ): Promise<RunningServer> {
-  const { dataDir, program = ['src/main.ts', 'all'] } = options;
+  const { dataDir, program = ['bin/windlass.js', 'all'] } = options;
   const child = spawnNode(program, { ...DEFAULTS, ...settings, DATA_DIR: dataDir });
   const output: string[] = [];
   const exited = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
@@ -199,7 +199,7 @@ function readiness({ child, exited, output }: Started): Promise<{ port: number; 
 
 /** Runs `windlass ARGS` to its end. */
 export async function runCommand(args: string[], settings: Settings): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = spawnNode(['src/main.ts', ...args], { ...DEFAULTS, ...settings });
+  const child = spawnNode(['bin/windlass.js', ...args], { ...DEFAULTS, ...settings });
   const chunks = { stdout: '', stderr: '' };
   child.stdout?.on('data', (chunk) => {
     chunks.stdout += chunk;

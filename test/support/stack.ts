@@ -50,7 +50,7 @@ export async function startStack(
   };
   const processes: RunningServer[] = [];
   const started = async (name: string, role: 'api' | 'relay', more: Settings): Promise<RunningServer> => {
-    const options = { dataDir: join(folder, name), program: ['src/main.ts', role] };
+    const options = { dataDir: join(folder, name), program: ['bin/windlass.js', role] };
     const server = await startServer({ ...shared, NODE_NAME: name, ...more }, options);
     processes.push(server);
     return server;
