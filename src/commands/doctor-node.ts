@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import type { Connection } from '../client/connection.ts';
-import { keyOf } from '../core/keys.ts';
+import { diskKeyOf } from '../core/keys.ts';
 import { isWindlassError } from '../errors.ts';
 import type { NodeDisk } from '../ports/node-disks.ts';
 import type { Parts } from '../wire.ts';
@@ -22,7 +22,7 @@ export function checkNodeUrl(parts: NodeParts, connection: Connection): Promise<
     if (!remote) return skipped('NODE_URL', 'without INTERNAL_SECRET no requests between servers are answered');
     try {
       // Before anything is written: whether signed requests are answered there at all.
-      await remote.stat(keyOf('spool', PROBE_TENANT, parts.newId()));
+      await remote.stat(diskKeyOf('spool', PROBE_TENANT, parts.newId()));
       const spooled = await stat(config.SPOOL_DIR).catch(() => null);
       return spooled ? await fetchProbe(parts, url, remote) : ok('NODE_URL', `${url} answers signed requests`);
     } catch (error) {
@@ -34,7 +34,7 @@ export function checkNodeUrl(parts: NodeParts, connection: Connection): Promise<
 
 async function fetchProbe({ spool, newId }: NodeParts, url: string, remote: NodeDisk): Promise<Finding> {
   const id = newId();
-  const key = keyOf('spool', PROBE_TENANT, id);
+  const key = diskKeyOf('spool', PROBE_TENANT, id);
   const { bytes } = probe(id);
   const file = await spool.create(key, bytes.length);
   try {

@@ -1,4 +1,4 @@
-import { keyOf } from '../core/keys.ts';
+import { diskKeyOf } from '../core/keys.ts';
 import { SHARED_DRIVE } from '../core/placement.ts';
 import { dueBackup, type Upload } from '../core/upload.ts';
 import { codeOf, WindlassError } from '../errors.ts';
@@ -26,7 +26,7 @@ export class Direct {
   /** A file to receive the bytes into. Throws `spool_full`, and `node_unavailable` when it belongs elsewhere and nobody answers there. */
   async open(tenant: string, id: string, expectedSize: number | null): Promise<DiskFile> {
     const { config } = this.#deps;
-    const key = keyOf('files', tenant, id);
+    const key = diskKeyOf('files', tenant, id);
     if (config.DIRECT_PLACEMENT === 'rendezvous') return this.#openAtOwner(id, key, expectedSize);
     return this.#openAt(config.DIRECT_PLACEMENT === 'shared' ? SHARED_DRIVE : config.NODE_NAME, key, expectedSize);
   }

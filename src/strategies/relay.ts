@@ -1,4 +1,4 @@
-import { keyOf } from '../core/keys.ts';
+import { diskKeyOf } from '../core/keys.ts';
 import type { Upload } from '../core/upload.ts';
 import type { Disk, DiskFile } from '../ports/disk.ts';
 import { type Acceptance, type AcceptanceParts, acceptFile, type ReceivedFile } from './received-file.ts';
@@ -14,7 +14,7 @@ export class Relay {
 
   /** A file to receive the bytes into. Throws `spool_full`. */
   open(tenant: string, id: string, expectedSize: number | null): Promise<DiskFile> {
-    return this.#deps.spool.create(keyOf('spool', tenant, id), expectedSize);
+    return this.#deps.spool.create(diskKeyOf('spool', tenant, id), expectedSize);
   }
 
   /** Throws `repository_unavailable`. */

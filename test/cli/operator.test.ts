@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { keyOf } from '../../src/core/keys.ts';
+import { diskKeyOf } from '../../src/core/keys.ts';
 import type { Upload } from '../../src/core/upload.ts';
 import { acceptDirect, acceptRelay, openTestPlatform, type TestPlatform, writeFileTo } from '../support/platform.ts';
 import { runCommand } from '../support/server.ts';
@@ -37,7 +37,7 @@ test('windlass audit ends with 0 where all is well, and with 1 and the reason wh
 });
 
 test('windlass reconcile removes what it would only have named in a dry run', async () => {
-  const key = keyOf('spool', 'acme', bench.platform.newId());
+  const key = diskKeyOf('spool', 'acme', bench.platform.newId());
   await writeFileTo(bench.platform.spool, key, BYTES);
   const dry = await windlass('reconcile', '--dry-run');
   expect(dry.stdout).toContain('remove spooled files: 1 found, 0 put right');

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { keyOf } from '../../src/core/keys.ts';
+import { diskKeyOf } from '../../src/core/keys.ts';
 import type { Disk } from '../../src/ports/disk.ts';
 
 export interface OpenedDisk {
@@ -10,7 +10,8 @@ export interface OpenedDisk {
   close(): Promise<void>;
 }
 
-const keyFor = (digits: string, tenant = 'acme'): string => keyOf('files', tenant, `01993e6c-7d1e-7c3a-9b0a-${digits.padStart(12, '0')}`);
+const keyFor = (digits: string, tenant = 'acme'): string =>
+  diskKeyOf('files', tenant, `01993e6c-7d1e-7c3a-9b0a-${digits.padStart(12, '0')}`);
 
 /** What every Disk does. */
 export function describeDisk(name: string, open: () => Promise<OpenedDisk>): void {

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { keyOf } from '../../src/core/keys.ts';
+import { diskKeyOf, keyOf } from '../../src/core/keys.ts';
 import type { Upload } from '../../src/core/upload.ts';
 import type { Platform } from '../../src/platform.ts';
 import { contentDigest } from '../support/api-client.ts';
@@ -42,7 +42,7 @@ test('the bytes come with all that says what they are and that they are not run'
 
 test('HEAD says the same without the bytes, and without looking at the disk', async () => {
   const whole = await server.api.get(path());
-  await server.platform.direct.remove(keyOf('files', 'acme', id));
+  await server.platform.direct.remove(diskKeyOf('files', 'acme', id));
   const { status, text, headers } = await server.api.send('HEAD', path());
   expect([status, text]).toEqual([200, '']);
   for (const name of ['etag', 'repr-digest', 'content-length', 'content-type', 'accept-ranges', 'content-disposition'])
@@ -101,13 +101,13 @@ test('a deleted upload is not found', async () => {
 
 describe('broken promises', () => {
   test('bytes that are gone are an error, never an empty answer', async () => {
-    await server.platform.direct.remove(keyOf('files', 'acme', id));
+    await server.platform.direct.remove(diskKeyOf('files', 'acme', id));
     const { status, body, headers } = await server.api.get(path());
     expect([status, body.code, headers.get('repr-digest')]).toEqual([500, 'internal', null]);
   });
 
   test('bytes that are too few break the connection off instead of looking whole', async () => {
-    await writeFileTo(server.platform.direct, keyOf('files', 'acme', id), Buffer.from('012'));
+    await writeFileTo(server.platform.direct, diskKeyOf('files', 'acme', id), Buffer.from('012'));
     const connection = new RawConnection(server.port);
     await connection.write(head(server.port, 'GET', path()));
     expect((await connection.ended()).endsWith('012')).toBe(true);

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from '@jest/globals';
-import { keyOf } from '../../src/core/keys.ts';
+import { diskKeyOf } from '../../src/core/keys.ts';
 import { WindlassError } from '../../src/errors.ts';
 import { contentDigest } from '../support/api-client.ts';
 import { storedFiles } from '../support/data-folder.ts';
@@ -32,7 +32,7 @@ test('direct: the bytes are on the disk under the key that the record names, wit
     },
     query: { resourceType: 'post', resourceId: '42', metadata: '{"color":"red"}', sha256: sha256Of('hello') },
   });
-  const key = keyOf('files', 'acme', body.id);
+  const key = diskKeyOf('files', 'acme', body.id);
   expect(status).toBe(201);
   expect(headers.get('location')).toBe(`http://localhost:8080/v1/uploads/${body.id}`);
   expect(body).toMatchObject({
@@ -63,7 +63,7 @@ test('relay: the bytes wait in the spool, and the record asks for a job', async 
   ]);
   expect(headers.get('retry-after')).toBe('1');
   const record = await platform.uploads.find(body.id);
-  expect(record?.spool).toEqual({ node: 'local', key: keyOf('spool', 'acme', body.id) });
+  expect(record?.spool).toEqual({ node: 'local', key: diskKeyOf('spool', 'acme', body.id) });
   expect(record?.outbox).toContainEqual(expect.objectContaining({ kind: 'job', job: 'relay' }));
   expect(String(await bytesOf(await platform.spool.read(record?.spool?.key ?? '')))).toBe('hello');
 });

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
-import { keyOf } from '../../src/core/keys.ts';
+import { diskKeyOf } from '../../src/core/keys.ts';
 import { ApiClient, bodyOf } from '../support/api-client.ts';
 import { storedFiles } from '../support/data-folder.ts';
 import { eachOf } from '../support/each-of.ts';
@@ -185,7 +185,7 @@ withServers((servers) => {
 
     /** As an upload leaves it behind whose record could not be written. */
     async function abandonFile(server: RunningServer): Promise<void> {
-      const path = join(server.dataDir, 'direct', keyOf('files', 'default', v7()));
+      const path = join(server.dataDir, 'direct', diskKeyOf('files', 'default', v7()));
       await mkdir(dirname(path), { recursive: true });
       await writeFile(path, 'nobody needs this');
     }

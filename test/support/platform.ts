@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { type Environment, readConfig } from '../../src/config.ts';
-import { keyOf } from '../../src/core/keys.ts';
+import { diskKeyOf, keyOf } from '../../src/core/keys.ts';
 import type { NewUpload, Upload } from '../../src/core/upload.ts';
 import { Ledger } from '../../src/ledger.ts';
 import { createMetrics } from '../../src/metrics.ts';
@@ -71,7 +71,7 @@ export function newUpload(platform: Pick<Platform, 'newId'>, bytes: Uint8Array, 
 /** An accepted relay: its bytes in the spool, its record queued with a job in the outbox. */
 export async function acceptRelay({ platform, ledger }: TestPlatform, bytes: Uint8Array, fields: Partial<NewUpload> = {}): Promise<Upload> {
   const upload = newUpload(platform, bytes, fields);
-  const key = keyOf('spool', upload.tenant, upload.id);
+  const key = diskKeyOf('spool', upload.tenant, upload.id);
   await writeFileTo(platform.spool, key, bytes);
   return ledger.create({ spool: { node: platform.config.NODE_NAME, key }, ...upload });
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type AuditOptions, type AuditReport, audit } from '../../src/audit.ts';
-import { backupKeyOf, keyOf } from '../../src/core/keys.ts';
+import { backupKeyOf, diskKeyOf, keyOf } from '../../src/core/keys.ts';
 import { dueBackup, type Upload } from '../../src/core/upload.ts';
 import { BackupJob } from '../../src/relay/backup-job.ts';
 import { acceptDirect, acceptRelay, newUpload, openTestPlatform, sha256, type TestPlatform, writeFileTo } from '../support/platform.ts';
@@ -75,13 +75,13 @@ test('missing and cut files are found, on the disk, in the spool and in the stor
 
 test('files that no record owns are found once they are older than the grace period', async () => {
   const id = bench.platform.newId();
-  await writeFileTo(bench.platform.spool, keyOf('spool', 'acme', id), BYTES);
-  await writeFileTo(bench.platform.direct, keyOf('files', 'acme', id), BYTES);
+  await writeFileTo(bench.platform.spool, diskKeyOf('spool', 'acme', id), BYTES);
+  await writeFileTo(bench.platform.direct, diskKeyOf('files', 'acme', id), BYTES);
   await writeFileTo(bench.platform.direct, 'notes.txt', BYTES);
   await writeFile(join(bench.platform.config.DIRECT_DIR, '.unfinished', 'left'), 'half');
   expect((await look({ later: 0 })).problems).toEqual([]);
   expect(kinds(await look())).toEqual(
-    ['foreign notes.txt', 'orphan direct', `orphan ${keyOf('files', 'acme', id)}`, `orphan ${keyOf('spool', 'acme', id)}`].sort(),
+    ['foreign notes.txt', 'orphan direct', `orphan ${diskKeyOf('files', 'acme', id)}`, `orphan ${diskKeyOf('spool', 'acme', id)}`].sort(),
   );
 });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { keyOf } from '../../src/core/keys.ts';
+import { diskKeyOf, keyOf } from '../../src/core/keys.ts';
 import { WindlassError } from '../../src/errors.ts';
 import { handOver } from '../../src/hand-over.ts';
 import { eventually } from '../support/eventually.ts';
@@ -19,7 +19,7 @@ test('an empty spool is not waited for', async () => {
 
 test('what nobody will fetch is not waited for: failed uploads, and bytes without a record', async () => {
   await bench.ledger.transition(await acceptRelay(bench, BYTES), 'failed');
-  await writeFileTo(bench.platform.spool, keyOf('spool', 'acme', bench.platform.newId()), BYTES);
+  await writeFileTo(bench.platform.spool, diskKeyOf('spool', 'acme', bench.platform.newId()), BYTES);
   expect(await handOver(bench.platform, { ms: LONG })).toBe(0);
 });
 

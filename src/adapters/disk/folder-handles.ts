@@ -1,4 +1,5 @@
 import { close, constants, fsync, open } from 'node:fs';
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 /** As many as the files and notes of a tenant are spread over in the object store, before and after their move. */
@@ -9,22 +10,32 @@ interface Handle {
   users: number;
   /** No longer kept: closed by its last user. */
   dropped: boolean;
+  /** The flush that has not begun: it takes along all that is asked for until then. */
+  next: Promise<void> | null;
+  /** Ends with the flush under way. */
+  flushing: Promise<unknown>;
 }
 
 const [openFd, flush, closeFd] = [promisify(open), promisify(fsync), promisify(close)];
 
 /**
  * Folders kept open, so that flushing one costs one call instead of three: a small upload is mostly such calls. The ones
- * used last are kept.
+ * used last are kept. Files that are put into one at the same time share a flush.
  */
 export class FolderHandles {
   readonly #handles = new Map<string, Promise<Handle>>();
+  readonly #flush: (fd: number) => Promise<void>;
 
-  /** Flushes a folder's entries to the disk. Throws ENOENT where there is no such folder. */
+  constructor(flushFd: (fd: number) => Promise<void> = flush) {
+    this.#flush = flushFd;
+  }
+
+  /** Flushes to the disk what the folder's entries are now. Throws ENOENT where there is no such folder. */
   async sync(path: string): Promise<void> {
     const handle = await this.#take(path);
     try {
-      await flush(handle.fd);
+      handle.next ??= this.#flushNext(handle);
+      await handle.next;
     } finally {
       handle.users -= 1;
       await closeUnused(handle);
@@ -36,6 +47,16 @@ export class FolderHandles {
     const kept = this.#handles.get(path);
     this.#handles.delete(path);
     kept?.then(drop, () => undefined);
+  }
+
+  /** Not before the one under way has ended, which may have begun too early for an entry made since. */
+  async #flushNext(handle: Handle): Promise<void> {
+    await handle.flushing;
+    await endOfTurn();
+    handle.next = null;
+    const flushing = this.#flush(handle.fd);
+    handle.flushing = flushing.catch(() => undefined);
+    await flushing;
   }
 
   async #take(path: string): Promise<Handle> {
@@ -51,7 +72,13 @@ export class FolderHandles {
   #open(path: string): Promise<Handle> {
     const [oldest] = this.#handles.keys();
     if (this.#handles.size >= MAX_OPEN && oldest !== undefined) this.forget(oldest);
-    const opening = openFd(path, constants.O_RDONLY | constants.O_DIRECTORY).then((fd) => ({ fd, users: 0, dropped: false }));
+    const opening = openFd(path, constants.O_RDONLY | constants.O_DIRECTORY).then((fd) => ({
+      fd,
+      users: 0,
+      dropped: false,
+      next: null,
+      flushing: Promise.resolve(),
+    }));
     opening.catch(() => this.#handles.delete(path));
     return opening;
   }

@@ -1,12 +1,17 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { copyKeyOf, isSameFile, isTenant, isUploadId, type KeyArea, keyOf, parseKey } from '../../../src/core/keys.ts';
+import { copyKeyOf, diskKeyOf, isSameFile, isTenant, isUploadId, type KeyArea, keyOf, parseKey } from '../../../src/core/keys.ts';
 
 const area = fc.constantFrom<KeyArea[]>('files', 'staging', 'spool', 'backups');
 const tenant = fc.stringMatching(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
 const uploadId = fc.uuid({ version: 7 });
 const ID = '0199f7a0-1c2e-7d3a-8b4c-5d6e7f809102';
-const validKey = fc.tuple(area, tenant, uploadId).map(([a, t, id]) => keyOf(a, t, id));
+/** Every key that an upload may have in an area. */
+const keysOf = (a: KeyArea, t: string, id: string): string[] => [
+  keyOf(a, t, id),
+  ...(a === 'files' || a === 'spool' ? [diskKeyOf(a, t, id)] : []),
+];
+const validKey = fc.tuple(area, tenant, uploadId).chain(([a, t, id]) => fc.constantFrom(...keysOf(a, t, id)));
 
 /** Pieces that break out of folders, patterns or addresses, mixed with well-formed ones. */
 const hostilePiece = fc.constantFrom(
@@ -45,21 +50,29 @@ describe('keys', () => {
     expect(keyOf('spool', 'acme', '01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99')).toBe('spool/acme/99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99');
   });
 
-  test('parseKey is the inverse of keyOf', () => {
+  test('on a disk name digits of the time instead, which files that arrive together share', () => {
+    const [first, soonAfter, later] = ['01993e6c-7d1e', '01993e6c-7dff', '01993e6c-7e00'].map((time) =>
+      diskKeyOf('files', 'acme', `${time}-7c3a-9b0a-3f5d2c1b0a99`),
+    );
+    expect(first).toBe('files/acme/7d/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99');
+    expect([soonAfter, later]).toEqual([expect.stringContaining('/7d/'), expect.stringContaining('/7e/')]);
+  });
+
+  test('can be parsed', () => {
     fc.assert(
       fc.property(area, tenant, uploadId, (a, t, id) => {
-        expect(parseKey(keyOf(a, t, id))).toEqual({ area: a, tenant: t, id });
+        for (const key of keysOf(a, t, id)) expect(parseKey(key)).toEqual({ area: a, tenant: t, id });
       }),
     );
   });
 
-  test('keyOf is the inverse of parseKey: a key with one character changed is another valid key or none', () => {
+  test('are all that can be parsed: a key with one character changed is another valid key or none', () => {
     fc.assert(
       fc.property(validKey, fc.nat(), fc.oneof(hostilePiece, fc.string({ unit: 'binary', maxLength: 2 })), (key, position, piece) => {
         const i = position % (key.length + 1);
         const changed = key.slice(0, i) + piece + key.slice(i + 1);
         const parsed = parseKey(changed);
-        if (parsed) expect(keyOf(parsed.area, parsed.tenant, parsed.id)).toBe(changed);
+        if (parsed) expect(keysOf(parsed.area, parsed.tenant, parsed.id)).toContain(changed);
       }),
       { numRuns: 2_000 },
     );
@@ -68,8 +81,8 @@ describe('keys', () => {
   test('whatever is asked for, a key has four safe parts or is refused', () => {
     fc.assert(
       fc.property(area, fc.oneof(tenant, hostile), fc.oneof(uploadId, hostile), (a, t, id) => {
-        if (isTenant(t) && isUploadId(id)) expect(keyOf(a, t, id)).toMatch(SAFE_KEY);
-        else expect(() => keyOf(a, t, id)).toThrow(RangeError);
+        if (isTenant(t) && isUploadId(id)) for (const key of keysOf(a, t, id)) expect(key).toMatch(SAFE_KEY);
+        else for (const make of [() => keyOf(a, t, id), () => diskKeyOf('files', t, id)]) expect(make).toThrow(RangeError);
       }),
       { numRuns: 2_000 },
     );
@@ -80,7 +93,7 @@ describe('keys', () => {
       fc.property(fc.array(fc.oneof(hostile, tenant, uploadId, area), { maxLength: 6 }), (pieces) => {
         const text = pieces.join('/');
         const parsed = parseKey(text);
-        if (parsed) expect(keyOf(parsed.area, parsed.tenant, parsed.id)).toBe(text);
+        if (parsed) expect(keysOf(parsed.area, parsed.tenant, parsed.id)).toContain(text);
       }),
       { numRuns: 2_000 },
     );
@@ -96,6 +109,7 @@ describe('keys', () => {
   test.each([
     ['files/acme/99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99/'],
     ['/files/acme/99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99'],
+    ['staging/acme/7d/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99'],
     ['files/acme/98/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99'],
     ['files/../99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99'],
     ['other/acme/99/01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99'],
@@ -109,7 +123,7 @@ describe('keys', () => {
 
 describe('the name of a copy', () => {
   const mark = fc.stringMatching(/^[0-9a-f]{12}$/);
-  const file = fc.tuple(tenant, uploadId).map(([t, id]) => keyOf('files', t, id));
+  const file = fc.tuple(tenant, uploadId).map(([t, id]) => diskKeyOf('files', t, id));
 
   test('belongs to the same upload, and a copy of a copy does too', () => {
     fc.assert(
@@ -124,7 +138,7 @@ describe('the name of a copy', () => {
   });
 
   test('is that of a direct file, and its mark is well-formed', () => {
-    const [key, spooled] = [keyOf('files', 'acme', ID), keyOf('spool', 'acme', ID)];
+    const [key, spooled] = [diskKeyOf('files', 'acme', ID), diskKeyOf('spool', 'acme', ID)];
     for (const wrong of ['', '0', '00000000000g', '0000000000000', '../0000000000', 'ABCDEF012345'])
       expect(() => copyKeyOf(key, wrong)).toThrow(RangeError);
     expect(() => copyKeyOf(spooled, '0123456789ab')).toThrow(RangeError);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { v7 } from 'uuid';
 import { LocalDisk } from '../../../src/adapters/disk/local-disk.ts';
-import { keyOf } from '../../../src/core/keys.ts';
+import { diskKeyOf } from '../../../src/core/keys.ts';
 import type { NewUpload, Upload } from '../../../src/core/upload.ts';
 import { WindlassError } from '../../../src/errors.ts';
 import { Members } from '../../../src/members.ts';
@@ -58,7 +58,7 @@ export class ServersRig {
   /** A stored file on a server's disk. */
   async put(node: string, bytes: Uint8Array, fields: Partial<NewUpload> = {}): Promise<PlacedUpload> {
     const upload = newUpload(this.platform, bytes, { strategy: 'direct', ...fields });
-    const key = keyOf('files', upload.tenant, upload.id);
+    const key = diskKeyOf('files', upload.tenant, upload.id);
     await writeFileTo(this.diskOf(node), key, bytes);
     return (await this.test.ledger.create({ ...upload, location: { store: 'disk', bucket: null, key, node } })) as PlacedUpload;
   }

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { backupKeyOf, keyOf } from '../../../src/core/keys.ts';
+import { backupKeyOf, diskKeyOf, keyOf } from '../../../src/core/keys.ts';
 import { dueBackup, type NewUpload, type Upload, type UploadState } from '../../../src/core/upload.ts';
 import { Ledger } from '../../../src/ledger.ts';
 import type { Platform } from '../../../src/platform.ts';
@@ -172,7 +172,7 @@ describe('bytes that no record owns', () => {
   test('a file younger than the grace period may still get its record, an older one goes', async () => {
     const { spool, direct, newId } = bench.platform;
     const id = newId();
-    const [spooled, file] = [keyOf('spool', 'acme', id), keyOf('files', 'acme', id)];
+    const [spooled, file] = [diskKeyOf('spool', 'acme', id), keyOf('files', 'acme', id)];
     await writeFileTo(spool, spooled, BYTES);
     await writeFileTo(direct, file, BYTES);
     await putObject(file);
@@ -247,7 +247,7 @@ describe('bytes that no record owns', () => {
 
   test('half-written files of a process that died are removed', async () => {
     const folder = join(bench.platform.config.SPOOL_DIR, '.unfinished');
-    await writeFileTo(bench.platform.spool, keyOf('spool', 'acme', bench.platform.newId()), BYTES);
+    await writeFileTo(bench.platform.spool, diskKeyOf('spool', 'acme', bench.platform.newId()), BYTES);
     await writeFile(join(folder, 'left-behind'), 'half of a fi');
     expect((await run(HOUR / 2)).found.unfinished).toBe(0);
     expect((await run(2 * HOUR)).removed.unfinished).toBe(1);
@@ -278,7 +278,7 @@ describe('the other direction', () => {
 describe('the run itself', () => {
   test('a dry run finds the same and changes nothing', async () => {
     const [id, later] = [bench.platform.newId(), 9 * DAY];
-    await writeFileTo(bench.platform.spool, keyOf('spool', 'acme', id), BYTES);
+    await writeFileTo(bench.platform.spool, diskKeyOf('spool', 'acme', id), BYTES);
     await putObject(keyOf('files', 'acme', id));
     await bench.platform.store.createMultipart(keyOf('staging', 'acme', id), 'video/mp4');
     const pending = await presigned();
@@ -317,7 +317,7 @@ describe('the run itself', () => {
         return typeof member === 'function' ? member.bind(target) : member;
       },
     });
-    await writeFileTo(bench.platform.spool, keyOf('spool', 'acme', bench.platform.newId()), BYTES);
+    await writeFileTo(bench.platform.spool, diskKeyOf('spool', 'acme', bench.platform.newId()), BYTES);
     await bench.platform.store.createMultipart(keyOf('staging', 'acme', bench.platform.newId()), 'video/mp4');
     const report = await reconcilerOf({ store }).run({ now: Date.now() + 2 * HOUR });
     expect(report?.removed).toMatchObject({ spool: 1, multipart: 1 });
@@ -329,7 +329,7 @@ describe('the run itself', () => {
   });
 
   test('what it finds and removes is counted for the operator', async () => {
-    await writeFileTo(bench.platform.spool, keyOf('spool', 'acme', bench.platform.newId()), BYTES);
+    await writeFileTo(bench.platform.spool, diskKeyOf('spool', 'acme', bench.platform.newId()), BYTES);
     await run(2 * HOUR);
     const text = await bench.platform.metrics.registry.metrics();
     expect(text).toContain('windlass_orphans_found_total{kind="spool"} 1');
@@ -337,7 +337,7 @@ describe('the run itself', () => {
   });
 
   test('once started it runs by itself until it is stopped; an interval of 0 leaves it to the command', async () => {
-    const spooled = keyOf('spool', 'acme', bench.platform.newId());
+    const spooled = diskKeyOf('spool', 'acme', bench.platform.newId());
     await writeFileTo(bench.platform.spool, spooled, BYTES);
     const clock = (): number => Date.now() + 2 * HOUR;
     const off = reconcilerOf({ clock, config: { ...bench.platform.config, RECONCILE_INTERVAL_SECONDS: 0 } });

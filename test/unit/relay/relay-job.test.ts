@@ -2,7 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { ServersDisks } from '../../../src/adapters/node-disks/node-disks.ts';
-import { keyOf } from '../../../src/core/keys.ts';
+import { diskKeyOf, keyOf } from '../../../src/core/keys.ts';
 import type { Upload } from '../../../src/core/upload.ts';
 import { WindlassError } from '../../../src/errors.ts';
 import type { Job } from '../../../src/ports/job-queue.ts';
@@ -20,7 +20,8 @@ afterEach(() => bench.close());
 
 const jobOf = (upload: Upload): Job => ({ id: bench.platform.newId(), kind: 'relay', uploadId: upload.id, trace: upload.trace });
 const find = async (id: string): Promise<Upload> => (await bench.platform.uploads.find(id)) as Upload;
-const keyIn = (area: 'files' | 'spool', upload: Upload): string => keyOf(area, upload.tenant, upload.id);
+const spooledAt = ({ tenant, id }: Upload): string => diskKeyOf('spool', tenant, id);
+const storedAt = ({ tenant, id }: Upload): string => keyOf('files', tenant, id);
 
 function relayWith(changes: { store?: Partial<ObjectStore>; clock?: () => number; node?: string } = {}): RelayJob {
   const { platform, ledger } = bench;
@@ -39,7 +40,7 @@ const away = (): Promise<never> => Promise.reject(new WindlassError('store_unava
 test('an accepted upload ends up in the store with its bytes, and leaves the spool', async () => {
   const upload = await acceptRelay(bench, BYTES);
   expect(await run(relayWith(), upload)).toEqual({ outcome: 'done' });
-  const key = keyIn('files', upload);
+  const key = storedAt(upload);
   expect(await find(upload.id)).toMatchObject({
     state: 'stored',
     attempts: 1,
@@ -48,7 +49,7 @@ test('an accepted upload ends up in the store with its bytes, and leaves the spo
     location: { store: 'disk', bucket: bench.platform.store.bucket, key, node: null },
   });
   expect(await bytesOf(await bench.platform.store.read(key))).toEqual(BYTES);
-  expect(await bench.platform.spool.stat(keyIn('spool', upload))).toBeNull();
+  expect(await bench.platform.spool.stat(spooledAt(upload))).toBeNull();
 });
 
 test('the same job again, and a job of an upload that is gone, are done without work', async () => {
@@ -77,22 +78,22 @@ test('after the last try the upload has failed, and its bytes stay in the spool'
   await run(relay, upload);
   expect(await run(relay, upload)).toEqual({ outcome: 'dead', reason: 'store_unavailable' });
   expect(await find(upload.id)).toMatchObject({ state: 'failed', attempts: 3, error: { code: 'store_unavailable' } });
-  expect(await bench.platform.spool.stat(keyIn('spool', upload))).not.toBeNull();
+  expect(await bench.platform.spool.stat(spooledAt(upload))).not.toBeNull();
 });
 
 test('bytes that are missing from the spool cannot come back: failed at once', async () => {
   const upload = await acceptRelay(bench, BYTES);
-  await bench.platform.spool.remove(keyIn('spool', upload));
+  await bench.platform.spool.remove(spooledAt(upload));
   expect(await run(relayWith(), upload)).toEqual({ outcome: 'dead', reason: 'bytes_missing' });
   expect(await find(upload.id)).toMatchObject({ state: 'failed', attempts: 1, error: { code: 'bytes_missing' } });
 });
 
 test('bytes that rotted in the spool never reach the store: failed at once', async () => {
   const upload = await acceptRelay(bench, BYTES);
-  await writeFile(join(bench.platform.config.SPOOL_DIR, keyIn('spool', upload)), Buffer.alloc(BYTES.length, 'x'));
+  await writeFile(join(bench.platform.config.SPOOL_DIR, spooledAt(upload)), Buffer.alloc(BYTES.length, 'x'));
   expect(await run(relayWith(), upload)).toEqual({ outcome: 'dead', reason: 'digest_mismatch' });
   expect((await find(upload.id)).state).toBe('failed');
-  expect(await bench.platform.store.head(keyIn('files', upload))).toBeNull();
+  expect(await bench.platform.store.head(storedAt(upload))).toBeNull();
 });
 
 test.each([null, 7])('a store that confirms the object but then has %s bytes of it is not believed', async (size) => {
@@ -106,7 +107,7 @@ test.each([null, 7])('a store that confirms the object but then has %s bytes of 
   });
   expect(await run(relay, upload)).toMatchObject({ outcome: 'retry' });
   expect(await find(upload.id)).toMatchObject({ state: 'queued', error: { code: 'store_unavailable' } });
-  expect(await bench.platform.spool.stat(keyIn('spool', upload))).not.toBeNull();
+  expect(await bench.platform.spool.stat(spooledAt(upload))).not.toBeNull();
 });
 
 test('a store that has hashed the bytes itself is not asked again', async () => {
@@ -122,9 +123,9 @@ test('a store that has hashed the bytes itself is not asked again', async () => 
 
 test('a file in the spool that is not as long as it was is no fault of the store: failed at once', async () => {
   const upload = await acceptRelay(bench, BYTES);
-  await writeFile(join(bench.platform.config.SPOOL_DIR, keyIn('spool', upload)), 'short');
+  await writeFile(join(bench.platform.config.SPOOL_DIR, spooledAt(upload)), 'short');
   expect(await run(relayWith(), upload)).toEqual({ outcome: 'dead', reason: 'bytes_missing' });
-  expect(await bench.platform.store.head(keyIn('files', upload))).toBeNull();
+  expect(await bench.platform.store.head(storedAt(upload))).toBeNull();
 });
 
 test('an upload that took each of its workers down is given up without another try', async () => {
@@ -176,7 +177,7 @@ test('a worker that stalls past its lease cannot commit over the one that took o
   second.goOn();
   expect(await second.settled).toEqual({ outcome: 'done' });
   expect(await find(upload.id)).toMatchObject({ state: 'stored', attempts: 2 });
-  expect(await bytesOf(await bench.platform.store.read(keyIn('files', upload)))).toEqual(BYTES);
+  expect(await bytesOf(await bench.platform.store.read(storedAt(upload)))).toEqual(BYTES);
 });
 
 test('an upload deleted while it is relayed leaves nothing in the store', async () => {
@@ -192,8 +193,8 @@ test('an upload deleted while it is relayed leaves nothing in the store', async 
   });
   expect(await run(relay, upload)).toEqual({ outcome: 'done' });
   expect((await find(upload.id)).state).toBe('deleted');
-  expect(await bench.platform.store.head(keyIn('files', upload))).toBeNull();
-  expect(await bench.platform.spool.stat(keyIn('spool', upload))).toBeNull();
+  expect(await bench.platform.store.head(storedAt(upload))).toBeNull();
+  expect(await bench.platform.spool.stat(spooledAt(upload))).toBeNull();
 });
 
 test('linking the upload to a resource while it is relayed does not cost the worker its commit', async () => {
@@ -247,7 +248,7 @@ test('a commit whose answer was lost is found out and cleaned up after', async (
   const relay = new RelayJob({ ...parts, ledger: new Ledger(parts, () => undefined) });
   expect(await run(relay, upload)).toEqual({ outcome: 'done' });
   expect((await find(upload.id)).state).toBe('stored');
-  expect(await platform.spool.stat(keyIn('spool', upload))).toBeNull();
+  expect(await platform.spool.stat(spooledAt(upload))).toBeNull();
 });
 
 test('a spooled file that cannot be removed does not make the upload less stored', async () => {
@@ -264,5 +265,5 @@ test('a spooled file that cannot be removed does not make the upload less stored
     outcome: 'done',
   });
   expect((await find(upload.id)).state).toBe('stored');
-  await rm(join(platform.config.SPOOL_DIR, keyIn('spool', upload)));
+  await rm(join(platform.config.SPOOL_DIR, spooledAt(upload)));
 });

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { v7 } from 'uuid';
 import { LocalDisk, type LocalDiskOptions } from '../../../../src/adapters/disk/local-disk.ts';
-import { keyOf } from '../../../../src/core/keys.ts';
+import { diskKeyOf } from '../../../../src/core/keys.ts';
 
-const KEY = keyOf('files', 'acme', '01993e6c-7d1e-7c3a-9b0a-000000000001');
+const KEY = diskKeyOf('files', 'acme', '01993e6c-7d1e-7c3a-9b0a-000000000001');
 const MIB = 1024 ** 2;
 
 let root: string;
