@@ -10,10 +10,10 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const START_TIMEOUT_MS = 90_000;
 /** As in the image and in `npm start`. */
 const NODE_OPTIONS = ['--expose-gc', '--max-semi-space-size=8'];
+const NODE_ENVIRONMENT = { MALLOC_ARENA_MAX: '1' };
 
 /** Small waits, so that tests are over soon. */
 const DEFAULTS: Record<string, string> = {
-  MALLOC_ARENA_MAX: '1',
   PORT: '0',
   OPS_PORT: '0',
   HOST: '127.0.0.1',
@@ -215,7 +215,7 @@ function spawnNode([script = '', ...args]: string[], settings: Settings): ChildP
   const env = Object.fromEntries(Object.entries(settings).filter((entry): entry is [string, string] => entry[1] !== undefined));
   return spawn(process.execPath, [...NODE_OPTIONS, join(ROOT, script), ...args], {
     cwd: tmpdir(),
-    env: { PATH: process.env.PATH ?? '', ...env },
+    env: { PATH: process.env.PATH ?? '', ...NODE_ENVIRONMENT, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }

@@ -6,16 +6,13 @@ import { FolderHandles } from '../../../../src/adapters/disk/folder-handles.ts';
 import { eventually } from '../../../support/eventually.ts';
 
 let folder: string;
-/** The flushes that have begun and not ended, oldest first. */
+/** Every flush that has begun, oldest first. */
 let flushes: PromiseWithResolvers<void>[];
-let begun: number;
 let handles: FolderHandles;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'windlass-folder-'));
   flushes = [];
-  begun = 0;
   handles = new FolderHandles(() => {
-    begun += 1;
     const flush = Promise.withResolvers<void>();
     flushes.push(flush);
     return flush.promise;
@@ -23,13 +20,13 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-const hasBegun = (count: number): Promise<void> => eventually(async () => expect(begun).toBe(count));
-const sync = (): { done: Promise<string> } => ({
-  done: handles.sync(folder).then(
+const hasBegun = (count: number): Promise<void> => eventually(async () => expect(flushes).toHaveLength(count));
+/** How it ended. */
+const sync = (): Promise<string> =>
+  handles.sync(folder).then(
     () => 'flushed',
     (error: Error) => error.message,
-  ),
-});
+  );
 /** Whatever was going to happen by now has happened. */
 const turns = async (): Promise<void> => {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
@@ -39,8 +36,8 @@ test('what asks at the same time shares a flush', async () => {
   const asked = [sync(), sync(), sync()];
   await hasBegun(1);
   flushes[0]?.resolve();
-  expect(await Promise.all(asked.map(({ done }) => done))).toEqual(['flushed', 'flushed', 'flushed']);
-  expect(begun).toBe(1);
+  expect(await Promise.all(asked)).toEqual(['flushed', 'flushed', 'flushed']);
+  expect(flushes).toHaveLength(1);
 });
 
 test('what asks while a flush is under way waits for another one, which begins when that has ended', async () => {
@@ -48,13 +45,13 @@ test('what asks while a flush is under way waits for another one, which begins w
   await hasBegun(1);
   const later = [sync(), sync()];
   await turns();
-  expect(begun).toBe(1);
+  expect(flushes).toHaveLength(1);
   flushes[0]?.resolve();
-  expect(await first.done).toBe('flushed');
+  expect(await first).toBe('flushed');
   await hasBegun(2);
   flushes[1]?.resolve();
-  expect(await Promise.all(later.map(({ done }) => done))).toEqual(['flushed', 'flushed']);
-  expect(begun).toBe(2);
+  expect(await Promise.all(later)).toEqual(['flushed', 'flushed']);
+  expect(flushes).toHaveLength(2);
 });
 
 test('a flush that fails is told to all that shared it, and to nobody else', async () => {
@@ -62,10 +59,10 @@ test('a flush that fails is told to all that shared it, and to nobody else', asy
   await hasBegun(1);
   const next = sync();
   flushes[0]?.reject(new Error('EIO'));
-  expect(await Promise.all(failing.map(({ done }) => done))).toEqual(['EIO', 'EIO']);
+  expect(await Promise.all(failing)).toEqual(['EIO', 'EIO']);
   await hasBegun(2);
   flushes[1]?.resolve();
-  expect(await next.done).toBe('flushed');
+  expect(await next).toBe('flushed');
 });
 
 test('a folder that is gone is told of, and found again once it is made anew', async () => {
