@@ -70,7 +70,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.
 try {
   await program.parseAsync();
 } catch (error) {
-  // Commander has told its own errors by now.
-  if (!(error instanceof CommanderError)) process.stderr.write(reportOf('windlass', error));
   process.exitCode = exitCodeOf(error);
+  // Commander has told its own errors by now.
+  if (!(error instanceof CommanderError)) {
+    process.stderr.write(reportOf('windlass', error));
+    // A server that cannot start would be kept alive, half started, by what it has begun.
+    process.exit();
+  }
 }

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CommandLine, jsonLines } from '../support/command-line.ts';
-import { startServer } from '../support/server.ts';
+import { runCommand, startServer } from '../support/server.ts';
 import { useServer } from '../support/suite.ts';
 
 const ID = '01993e6c-7d1e-7c3a-9b0a-3f5d2c1b0a99';
@@ -162,4 +162,9 @@ describe('list, status and rm', () => {
     expect(code).toBe(1);
     expect(told).toBe(`deleted  ${id}\n`);
   });
+});
+
+test('a server whose port is taken says so, and ends', async () => {
+  const { code, stderr } = await runCommand(['all'], { PORT: String(suite.server.port), DATA_DIR: cli.path('second') });
+  expect([code, stderr]).toEqual([1, expect.stringContaining('EADDRINUSE')]);
 });
