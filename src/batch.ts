@@ -1,6 +1,6 @@
 /** Small enough that a slow upload holds little, large enough that a chunk of a socket fits. */
 const BLOCK_BYTES = 64 * 1024;
-/** Blocks kept for the next batch; what is beyond is left to the garbage collector. */
+/** Blocks kept for the next batch; what is beyond is left to the garbage collector. Other threads can write them without a copy. */
 const SPARE_BLOCKS = 128;
 
 const spare: Buffer[] = [];
@@ -49,7 +49,7 @@ export class Batch {
   }
 
   #grow(): void {
-    this.#blocks.push(spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES));
+    this.#blocks.push(spare.pop() ?? Buffer.from(new SharedArrayBuffer(BLOCK_BYTES)));
     this.#filled = 0;
   }
 }

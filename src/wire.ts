@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
+import { Background } from './adapters/background/background.ts';
 import { LocalDisk } from './adapters/disk/local-disk.ts';
 import { EmbeddedJobQueue } from './adapters/job-queue/embedded/queue.ts';
 import { internalEndpoint } from './adapters/node-disks/endpoint.ts';
@@ -82,6 +83,7 @@ interface Wiring extends WireOptions {
   newId: () => string;
   /** What has been opened, in that order; closed the other way round. */
   opened: { close(): Promise<void> | void }[];
+  background: Background;
   /** SQLite, opened by the first that needs it. */
   sqlite: () => Promise<Database>;
 }
@@ -104,13 +106,12 @@ const newId = idSource(clock);
 export function partsOf(options: WireOptions): Parts {
   const { config } = options;
   const opened: Wiring['opened'] = [];
-  const sqlite = once(async () => {
-    const database = await openDatabase(join(config.DATA_DIR, 'windlass.db'));
-    opened.push(database);
-    return database;
-  });
-  const wiring: Wiring = { ...options, opened, clock, newId, sqlite };
-  const disk = (root: string): LocalDisk => new LocalDisk({ root, minFreeBytes: config.MIN_FREE_BYTES, newId });
+  const file = join(config.DATA_DIR, 'windlass.db');
+  const background = new Background(config.MONGODB_URI && config.RABBITMQ_URL ? {} : { database: { file } });
+  opened.push(background);
+  const sqlite = once(() => openDatabase(file, background));
+  const wiring: Wiring = { ...options, opened, clock, newId, sqlite, background };
+  const disk = (root: string): LocalDisk => new LocalDisk({ root, minFreeBytes: config.MIN_FREE_BYTES, newId, background });
   return {
     config,
     clock,
@@ -233,8 +234,9 @@ async function messagesInRabbit(
   return { ports: { queue, events }, provisioned: [queue, events] };
 }
 
-async function objectsOnDisk({ config, metrics, publicUrl, clock, newId }: Wiring): ReturnType<Parts['objects']> {
-  const store = new DiskObjectStore({ root: join(config.DATA_DIR, 'store'), minFreeBytes: config.MIN_FREE_BYTES, newId, clock });
+async function objectsOnDisk({ config, metrics, publicUrl, clock, newId, background }: Wiring): ReturnType<Parts['objects']> {
+  const files = { root: join(config.DATA_DIR, 'store'), minFreeBytes: config.MIN_FREE_BYTES };
+  const store = new DiskObjectStore({ ...files, newId, clock, background });
   const secret = config.LINK_SECRET ?? (await loadOrCreateSecret(join(config.DATA_DIR, 'secrets', 'link.key')));
   const presigner = new DiskPresigner({ secret, publicUrl });
   const limits = { idleMs: config.UPLOAD_IDLE_SECONDS * 1000, minBytesPerSecond: config.MIN_UPLOAD_BYTES_PER_SECOND, clock };

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { codeOf } from '../../errors.ts';
 import { FolderHandles } from './folder-handles.ts';
 
 const FOLDER_MODE = 0o750;
@@ -42,6 +43,17 @@ export class Folders {
     }
     if (this.#durable.size > MAX_REMEMBERED) this.#durable.clear();
     for (const path of flushed) this.#durable.add(path);
+  }
+
+  /** Makes the folder, then does `work` in it; both once more when it has been removed meanwhile. */
+  async within<T>(folder: string, work: () => Promise<T>): Promise<T> {
+    await this.make(folder);
+    return work().catch(async (error: unknown) => {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      this.forget(folder);
+      await this.make(folder);
+      return work();
+    });
   }
 
   /** Flushes the entries of a folder that files are put into all the time. */

@@ -1,21 +1,23 @@
 import { constants, type Dirent } from 'node:fs';
-import { type FileHandle, link, lstat, open, opendir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
+import { link, lstat, open, opendir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { codeOf } from '../../errors.ts';
 import type { ByteRange, Disk } from '../../ports/disk.ts';
+import type { Background } from '../background/background.ts';
 import { folderOfPrefix, isSegment, pathOfKey } from './disk-key.ts';
+import { FileCalls } from './file-calls.ts';
 import { Folders } from './folders.ts';
 import { FreeSpace, measureSpace, type Reservation, type Space } from './free-space.ts';
+import { createPooledFile } from './pooled-file.ts';
+import { QuickFile } from './quick-file.ts';
 import { entryOf, type FileEntry, StoredFile } from './stored-file.ts';
+import type { TemporaryFile } from './temporary-file.ts';
 import { UnfinishedFile } from './unfinished-file.ts';
 
 const UNFINISHED = '.unfinished';
-const FILE_MODE = 0o640;
 /** A file announced as no larger is mostly written at once, and flushed by that call. */
 const SMALL_BYTES = 128 * 1024;
-/** Elsewhere than on Linux the flag may be missing, or leave bytes in the cache of the drive. */
-const WRITE_THROUGH = process.platform === 'linux' ? constants.O_DSYNC : 0;
 const ENTRIES_AT_ONCE = 256;
 /** What `link` answers where the file system has no hard links, or not for this file. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EMLINK', 'ENOSYS']);
@@ -26,6 +28,8 @@ export interface LocalDiskOptions {
   minFreeBytes: number;
   /** Names for unfinished files; must not repeat. */
   newId: () => string;
+  /** Makes small files quicker than Node's pool, which makes all files without it. */
+  background?: Background;
   measure?: (folder: string) => Promise<Space>;
   hardLink?: (from: string, to: string) => Promise<void>;
   /** Milliseconds from any beginning: how old a measurement of the free space is. */
@@ -41,17 +45,20 @@ export class LocalDisk implements Disk {
   readonly #unfinished: string;
   readonly #newId: () => string;
   readonly #folders: Folders;
+  readonly #quick: FileCalls | null;
   readonly #free: FreeSpace;
   readonly #measure: () => Promise<Space>;
   readonly #hardLink: (from: string, to: string) => Promise<void>;
   /** Names that this process is writing: never leftovers, however slow the upload is. */
   readonly #inProgress = new Set<string>();
 
-  constructor({ root, minFreeBytes, newId, measure = measureSpace, hardLink = link, clock = () => performance.now() }: LocalDiskOptions) {
+  constructor({ root, minFreeBytes, newId, background, ...options }: LocalDiskOptions) {
+    const { measure = measureSpace, hardLink = link, clock = () => performance.now() } = options;
     this.#root = resolve(root);
     this.#unfinished = join(this.#root, UNFINISHED);
     this.#newId = newId;
     this.#folders = new Folders(this.#root);
+    this.#quick = background ? new FileCalls(background) : null;
     this.#hardLink = hardLink;
     this.#measure = async () => {
       await this.#folders.make(this.#unfinished);
@@ -185,15 +192,12 @@ export class LocalDisk implements Disk {
 
   async #begin(key: string, { small, reservation }: { small: boolean; reservation: Reservation | null }): Promise<UnfinishedFile> {
     const name = this.#newId();
-    const temporary = join(this.#unfinished, name);
     this.#inProgress.add(name);
     const onEnd = (): void => void this.#inProgress.delete(name);
     try {
       const target = pathOfKey(this.#root, key);
-      const flag = small ? WRITE_THROUGH : 0;
-      const handle = await this.#openNew(temporary, flag);
-      const writesThrough = flag !== 0;
-      return new UnfinishedFile({ key, temporary, target, handle, writesThrough, reservation, folders: this.#folders, onEnd });
+      const temporary = await this.#temporary(join(this.#unfinished, name), small);
+      return new UnfinishedFile({ key, temporary, target, reservation, folders: this.#folders, onEnd });
     } catch (error) {
       onEnd();
       reservation?.release();
@@ -201,15 +205,10 @@ export class LocalDisk implements Disk {
     }
   }
 
-  async #openNew(path: string, flag: number): Promise<FileHandle> {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | flag;
-    await this.#folders.make(this.#unfinished);
-    return open(path, flags, FILE_MODE).catch(async (error: unknown) => {
-      if (codeOf(error) !== 'ENOENT') throw error;
-      this.#folders.forget(this.#unfinished);
-      await this.#folders.make(this.#unfinished);
-      return open(path, flags, FILE_MODE);
-    });
+  async #temporary(path: string, small: boolean): Promise<TemporaryFile> {
+    const inFolder = <T>(make: () => Promise<T>): Promise<T> => this.#folders.within(this.#unfinished, make);
+    if (small && this.#quick?.take()) return new QuickFile({ path, calls: this.#quick, inFolder });
+    return inFolder(() => createPooledFile(path, small));
   }
 
   async *#walk(folder: string, prefix: string): AsyncIterable<FileEntry> {

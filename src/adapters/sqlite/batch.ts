@@ -1,6 +1,5 @@
+import { emptyReply, type Failure, type Reply, toFailure } from '../background/messages.ts';
 import type { Connection } from './connection.ts';
-import { toFailure } from './failure.ts';
-import { emptyReply, type Reply } from './messages.ts';
 import type { Argument, Operation } from './operation.ts';
 
 export interface Call {
@@ -32,7 +31,12 @@ export function commit(connection: Connection, calls: readonly Call[]): Reply {
   try {
     return connection.transaction(() => carryOut(connection, calls));
   } catch (error) {
-    const failure = toFailure(error);
-    return { ...emptyReply(), failedIds: calls.map(({ id }) => id), failures: calls.map(() => failure) };
+    return allFailed(calls, toFailure(error));
   }
 }
+
+export const allFailed = (calls: readonly Call[], failure: Failure): Reply => ({
+  ...emptyReply(),
+  failedIds: calls.map(({ id }) => id),
+  failures: calls.map(() => failure),
+});

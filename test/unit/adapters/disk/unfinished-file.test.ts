@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Folders } from '../../../../src/adapters/disk/folders.ts';
+import { PooledFile } from '../../../../src/adapters/disk/pooled-file.ts';
 import { UnfinishedFile } from '../../../../src/adapters/disk/unfinished-file.ts';
 import { eventually } from '../../../support/eventually.ts';
 
@@ -25,10 +26,8 @@ async function fileOver(change: (handle: FileHandle) => Partial<FileHandle>, nam
   const folders = new Folders(root);
   return new UnfinishedFile({
     key: 'x',
-    temporary,
+    temporary: new PooledFile(temporary, overridden, false),
     target: join(root, name),
-    handle: overridden,
-    writesThrough: false,
     folders,
     reservation: null,
     onEnd: () => undefined,

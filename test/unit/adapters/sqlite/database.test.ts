@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { Background } from '../../../../src/adapters/background/background.ts';
 import { Connection } from '../../../../src/adapters/sqlite/connection.ts';
 import { Database, openDatabase } from '../../../../src/adapters/sqlite/database.ts';
 
@@ -27,7 +28,7 @@ describe('the database thread', () => {
     await rm(folder, { recursive: true, force: true });
   });
   const open = async (options = {}): Promise<Database> => {
-    const database = await openDatabase(file, options);
+    const database = await openDatabase(file, new Background({ database: { file, ...options } }));
     opened.push(database);
     return database;
   };
@@ -77,8 +78,8 @@ describe('the database thread', () => {
     await expect(openDatabase(file)).rejects.toMatchObject({ ...AWAY, message: expect.stringMatching(/not a database/) });
   });
 
-  test('is started again after it has died', async () => {
-    const database = new Database(join(folder, 'missing', 'windlass.db'));
+  test('tries again to open a file that could not be opened', async () => {
+    const database = new Database(new Background({ database: { file: join(folder, 'missing', 'windlass.db') } }));
     opened.push(database);
     const calls = await Promise.allSettled([take(database, 'a'), database.call('ping')]);
     for (const call of calls) expect(call).toMatchObject({ status: 'rejected', reason: AWAY });

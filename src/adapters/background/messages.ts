@@ -1,12 +1,9 @@
-import type { Argument } from './operation.ts';
-import type { OperationName } from './operations.ts';
-
 /** What the main thread sends: the calls of one turn of its event loop, in columns, which are cheaper to clone than rows. */
 export interface Request {
   ids: number[];
-  names: OperationName[];
-  args: Argument[][];
-  /** The last request of all: answer it, close the file and end. */
+  names: string[];
+  args: unknown[][];
+  /** The last request of all: answer it, close what is open and end. */
   close: boolean;
 }
 
@@ -22,9 +19,23 @@ export interface Reply {
 export interface Failure {
   message: string;
   stack: string | undefined;
-  /** SQLite's primary result code (https://www.sqlite.org/rescode.html), null when the error is not SQLite's. */
-  resultCode: number | null;
+  /** What else the error says: the system's `code`, SQLite's `errcode`. */
+  details: { readonly [name: string]: unknown };
 }
+
+/** The `code` of a call that the thread never answered. */
+export const THREAD_GONE = 'ERR_THREAD_GONE';
 
 export const emptyRequest = (): Request => ({ ids: [], names: [], args: [], close: false });
 export const emptyReply = (): Reply => ({ ids: [], values: [], failedIds: [], failures: [] });
+
+export function toFailure(error: unknown): Failure {
+  const { message, stack, ...details } = error as Error;
+  return { message, stack, details };
+}
+
+export function toError({ message, stack, details }: Failure): Error {
+  const error = Object.assign(new Error(message), details);
+  if (stack !== undefined) error.stack = stack;
+  return error;
+}
