@@ -10,25 +10,26 @@ const POOL_BYTES = 256 * BYTES;
  * millisecond and when the clock is set back.
  */
 export function idSource(clock: () => number): () => string {
-  const pool = new Uint8Array(POOL_BYTES);
-  let used = POOL_BYTES;
+  const pool = new DataView(new ArrayBuffer(POOL_BYTES));
+  const pieces = Array.from({ length: POOL_BYTES / BYTES }, (_, at) => new Uint8Array(pool.buffer, at * BYTES, BYTES));
+  let used = pieces.length;
   let msecs = 0;
   let seq = 0;
   return () => {
-    if (used === POOL_BYTES) {
+    if (used === pieces.length) {
       randomFillSync(pool);
       used = 0;
     }
-    const random = pool.subarray(used, used + BYTES);
-    used += BYTES;
+    const random = pieces[used] as Uint8Array;
     const now = clock();
     if (now > msecs) {
       msecs = now;
       // The upper half is left for counting.
-      seq = new DataView(random.buffer, random.byteOffset).getUint32(6) >>> 1;
+      seq = pool.getUint32(used * BYTES + 6) >>> 1;
     } else {
       seq += 1;
     }
+    used += 1;
     return v7({ random, msecs, seq });
   };
 }

@@ -39,7 +39,6 @@ export interface Ingested {
   size: number;
   /** Lower-case hex. */
   sha256: string;
-  head: Uint8Array;
 }
 
 /**
@@ -64,7 +63,7 @@ class Ingest {
   #gatheredSince = 0;
   /** What is being written; gathered into when that is done. */
   #free = new Batch();
-  #inspection: Promise<Uint8Array> | null = null;
+  #inspection: Promise<void> | null = null;
   #writing: Promise<void> | null = null;
   #ended = false;
   #settled = false;
@@ -139,8 +138,8 @@ class Ingest {
 
   /** Nothing has been written yet: the smallest batch is larger than a head, and none is old before this. */
   #inspect(): void {
-    const head = this.#gathered.head(HEAD_BYTES);
-    this.#inspection = (this.#options.inspect?.(head) ?? Promise.resolve()).then(() => head);
+    const { inspect } = this.#options;
+    this.#inspection = inspect ? inspect(this.#gathered.head(HEAD_BYTES)) : PASSED;
     this.#inspection.catch(this.#fail);
   }
 
@@ -163,11 +162,14 @@ class Ingest {
   };
 
   async #finish(): Promise<void> {
-    const head = await this.#inspection?.catch(() => null);
-    if (!head || this.#settled) return;
+    const passed = await this.#inspection?.then(
+      () => true,
+      () => false,
+    );
+    if (!passed || this.#settled) return;
     this.#settled = true;
     this.#detach();
-    this.#resolve({ size: this.#size, sha256: this.#hash.digest('hex'), head });
+    this.#resolve({ size: this.#size, sha256: this.#hash.digest('hex') });
   }
 
   /** Rejects once the write under way has ended, so that the file can be discarded safely. */
@@ -187,6 +189,8 @@ class Ingest {
     this.#body.off('data', this.#data).off('end', this.#end).off('close', this.#closed);
   }
 }
+
+const PASSED = Promise.resolve();
 
 const sinceStart = (): number => performance.now();
 

@@ -51,6 +51,9 @@ export interface OnceCall {
   newId: () => string;
 }
 
+/** The signal of a request whose key nobody can take over. */
+const NEVER = new AbortController().signal;
+
 /**
  * Carries out a request that creates an upload, at most once for each key. `run` creates an upload with exactly
  * `uploadId`; when `replay` is given, that upload exists under this key and `run` returns it (see `sameRequest`). Its
@@ -61,14 +64,14 @@ export async function runOnce(
   { tenant, key, newId }: OnceCall,
   run: (uploadId: string, replay: Upload | null, signal: AbortSignal) => Promise<Upload>,
 ): Promise<Upload> {
-  if (key === null) return run(newId(), null, new AbortController().signal);
+  if (key === null) return run(newId(), null, NEVER);
   const now = deps.clock();
   const leaseUntil = now + deps.config.LEASE_SECONDS * 1000;
   const claim = { tenant, key, uploadId: newId(), holder: newId(), leaseUntil, expiresAt: now + KEY_TTL_MS };
   const held = await deps.idempotency.claim(claim, now);
   const ours = held.holder === claim.holder;
   const replay = ours && held.uploadId === claim.uploadId ? null : await deps.uploads.find(held.uploadId);
-  if (replay) return run(replay.id, replay, new AbortController().signal);
+  if (replay) return run(replay.id, replay, NEVER);
   if (!ours) throw stillRunning(held, now);
   return whileClaimed(deps, held, run);
 }

@@ -16,8 +16,6 @@ const MOST_ASKED = 5;
 export class Direct {
   readonly strategy = 'direct';
   readonly #deps: DirectParts;
-  /** Which server's disk each open file lies on. */
-  readonly #nodes = new WeakMap<DiskFile, string>();
 
   constructor(deps: DirectParts) {
     this.#deps = deps;
@@ -33,9 +31,10 @@ export class Direct {
 
   /** Throws `repository_unavailable`, and `node_unavailable` when the server that has the bytes is lost. */
   accept(received: ReceivedFile, acceptance: Acceptance): Promise<Upload> {
-    const node = this.#nodes.get(received.file);
-    if (node === undefined) throw new Error('the file was not opened here');
-    const location = { store: 'disk', bucket: null, key: received.file.key, node } as const;
+    const { file } = received;
+    if (!(file instanceof PlacedFile)) throw new Error('the file was not opened here');
+    const { key, node } = file;
+    const location = { store: 'disk', bucket: null, key, node } as const;
     const { config, clock } = this.#deps;
     const place = { strategy: 'direct', location, backup: config.DIRECT_BACKUP ? dueBackup(clock()) : null } as const;
     return acceptFile(this.#deps, this.#deps.disks.directOf(node), received, acceptance, place);
@@ -62,8 +61,37 @@ export class Direct {
   }
 
   async #openAt(node: string, key: string, expectedSize: number | null): Promise<DiskFile> {
-    const file = await this.#deps.disks.directOf(node).create(key, expectedSize);
-    this.#nodes.set(file, node);
-    return file;
+    return new PlacedFile(await this.#deps.disks.directOf(node).create(key, expectedSize), node);
+  }
+}
+
+/** A file, and which server's disk it lies on. */
+class PlacedFile implements DiskFile {
+  readonly node: string;
+  readonly #file: DiskFile;
+
+  constructor(file: DiskFile, node: string) {
+    this.#file = file;
+    this.node = node;
+  }
+
+  get key(): string {
+    return this.#file.key;
+  }
+
+  get size(): number {
+    return this.#file.size;
+  }
+
+  write(chunks: readonly Uint8Array[]): Promise<void> {
+    return this.#file.write(chunks);
+  }
+
+  commit(sha256?: string): Promise<void> {
+    return this.#file.commit(sha256);
+  }
+
+  discard(): Promise<void> {
+    return this.#file.discard();
   }
 }

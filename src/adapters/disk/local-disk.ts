@@ -68,14 +68,14 @@ export class LocalDisk implements Disk {
   }
 
   async create(key: string, expectedSize: number | null): Promise<UnfinishedFile> {
-    pathOfKey(this.#root, key);
+    const target = pathOfKey(this.#root, key);
     const small = expectedSize !== null && expectedSize <= SMALL_BYTES;
-    return this.#begin(key, { small, reservation: await this.#free.reserve(expectedSize) });
+    return this.#begin(key, target, small, await this.#free.reserve(expectedSize));
   }
 
   /** For a note of some hundred bytes beside a file that has been let in already: not subject to the watermark. */
   createNote(key: string): Promise<UnfinishedFile> {
-    return this.#begin(key, { small: true, reservation: null });
+    return this.#begin(key, pathOfKey(this.#root, key), true, null);
   }
 
   async stat(key: string): Promise<FileEntry | null> {
@@ -190,13 +190,12 @@ export class LocalDisk implements Disk {
     return this.#measure();
   }
 
-  async #begin(key: string, { small, reservation }: { small: boolean; reservation: Reservation | null }): Promise<UnfinishedFile> {
+  async #begin(key: string, target: string, small: boolean, reservation: Reservation | null): Promise<UnfinishedFile> {
     const name = this.#newId();
     this.#inProgress.add(name);
     const onEnd = (): void => void this.#inProgress.delete(name);
     try {
-      const target = pathOfKey(this.#root, key);
-      const temporary = await this.#temporary(join(this.#unfinished, name), small);
+      const temporary = await this.#temporary(`${this.#unfinished}/${name}`, small);
       return new UnfinishedFile({ key, temporary, target, reservation, folders: this.#folders, onEnd });
     } catch (error) {
       onEnd();

@@ -1,24 +1,28 @@
 /** About what the pool's threads, waiting side by side, need for a small file of a busy server. */
-const QUICK_MS = 0.4;
-/** A measurement counts as no more, and the last one so much in the mean of all: one that is far off changes nothing. */
-const MAX_MS = 4 * QUICK_MS;
-const WEIGHT = 1 / 16;
+const SLOW_MS = 0.4;
+/** So many files in a row change the opinion of a disk, whatever was thought of it before. */
+const MAX_VOTES = 16;
 /** While a disk is slow, one of so many files finds out whether it still is. */
 const PROBE_EVERY = 64;
 
-/** Whether a disk is so quick at small files that one thread does better than many. Taken for quick until it is known. */
+/**
+ * Whether a disk is so quick at small files that one thread does better than many. Most files decide: on a busy machine
+ * some take long because the thread had to wait for a processor. Taken for quick until it is known.
+ */
 export class Pace {
-  #meanMs = 0;
+  /** How many more were slow, of late. */
+  #votes = 0;
   #since = 0;
 
   take(): boolean {
-    if (this.#meanMs <= QUICK_MS) return true;
+    if (this.#votes <= 0) return true;
     this.#since = (this.#since + 1) % PROBE_EVERY;
     return this.#since === 0;
   }
 
   /** How long a file took, in milliseconds. */
   took(ms: number): void {
-    this.#meanMs += (Math.min(ms, MAX_MS) - this.#meanMs) * WEIGHT;
+    const votes = this.#votes + (ms > SLOW_MS ? 1 : -1);
+    this.#votes = Math.max(-MAX_VOTES, Math.min(MAX_VOTES, votes));
   }
 }

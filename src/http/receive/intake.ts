@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { isAllowed } from '../../core/content-type.ts';
+import { isAllowed, isTelling } from '../../core/content-type.ts';
 import { WindlassError } from '../../errors.ts';
 import { ingest } from '../../ingest.ts';
 import type { DiskFile } from '../../ports/disk.ts';
@@ -41,7 +41,7 @@ export async function takeFile(openBody: () => Readable, intake: Intake, claim: 
     const { size, sha256 } = await ingest(openBody(), file, {
       maxBytes: intake.maxBytes,
       expectedSize: claim.size,
-      inspect: (head) => requireConsistent(claim.contentType, head),
+      inspect: isTelling(claim.contentType) ? (head) => requireConsistent(claim.contentType, head) : undefined,
       onBytes: intake.onBytes,
     });
     if (claim.sha256 !== null && claim.sha256 !== sha256) throw digestMismatch(claim.sha256, sha256);

@@ -15,8 +15,8 @@ export class SqliteUploadRepository implements UploadRepository {
   }
 
   async insert(upload: Upload): Promise<void> {
-    const { outbox, ...snapshot } = upload;
-    const inserted = await this.#database.call('uploads.insert', upload.id, JSON.stringify(snapshot), JSON.stringify(outbox));
+    const snapshot = JSON.stringify({ ...upload, outbox: undefined });
+    const inserted = await this.#database.call('uploads.insert', upload.id, snapshot, JSON.stringify(upload.outbox));
     if (!inserted) throw new WindlassError('conflict', 'There is already an upload with this id.');
   }
 
