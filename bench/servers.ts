@@ -101,6 +101,8 @@ export const windlassWith =
         DATA_DIR: data,
         LOG_LEVEL: 'warn',
         MIN_FREE_BYTES: '0',
+        // It works for a moment every five minutes: in rows of a second it would decide which of them looks slow.
+        RECONCILE_INTERVAL_SECONDS: '0',
         MALLOC_ARENA_MAX: '1',
         ...settings,
       },

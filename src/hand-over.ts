@@ -37,8 +37,8 @@ export async function handOver(parts: HandOverParts, { ms, intervalMs = INTERVAL
 async function waitingIn({ spool, uploads, log }: HandOverParts): Promise<number | null> {
   let waiting = 0;
   try {
-    for await (const batch of inBatches(spool.list(''))) {
-      const ids = batch.map(({ key }) => parseKey(key)?.id).filter((id) => id !== undefined);
+    for await (const batch of inBatches(spool.keys(''))) {
+      const ids = batch.map((key) => parseKey(key)?.id).filter((id) => id !== undefined);
       for (const { state } of await uploads.findMany(ids)) if (state === 'queued' || state === 'relaying') waiting += 1;
     }
     return waiting;

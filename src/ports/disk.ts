@@ -42,8 +42,8 @@ export interface Disk {
   read(key: string, range?: ByteRange): Promise<Readable | null>;
   /** True if there was a file. The removal is flushed to the disk. */
   remove(key: string): Promise<boolean>;
-  /** All files whose key begins with `prefix`, in no particular order. */
-  list(prefix: string): AsyncIterable<DiskEntry>;
+  /** The keys of all files that begin with `prefix`, in no particular order. No file is asked about itself. */
+  keys(prefix: string): AsyncIterable<string>;
   /** Leftovers of uploads that were never committed, last touched before `before` (epoch ms). `remove` false only counts. */
   sweepUnfinished(before: number, remove: boolean): Promise<number>;
   /** Bytes of the file system that holds the folder. */

@@ -1,4 +1,4 @@
-import { type KeyArea, parseKey } from '../core/keys.ts';
+import { type KeyArea, parseKey, timeOfId } from '../core/keys.ts';
 import type { Upload } from '../core/upload.ts';
 import type { Ports } from '../platform.ts';
 import type { Disk } from '../ports/disk.ts';
@@ -14,12 +14,12 @@ export interface Orphan {
   remove(): Promise<unknown>;
 }
 
+/** Something that may have been written before the time asked for: what certainly was not is not listed. */
 interface Found {
   key: string;
-  /** When it was last written; epoch ms. */
-  at: number;
   owned(upload: Upload): boolean;
-  remove(): Promise<unknown>;
+  /** What removes it; null when it was written later after all. Asked for only where there is no owner. */
+  removal(): Promise<(() => Promise<unknown>) | null>;
 }
 
 type OrphanParts = Pick<Ports, 'uploads' | 'spool' | 'direct' | 'store'>;
@@ -30,13 +30,15 @@ type OrphanParts = Pick<Ports, 'uploads' | 'spool' | 'direct' | 'store'>;
  */
 export async function* findOrphans(parts: OrphanParts, kind: Orphan['kind'], before: number): AsyncGenerator<Orphan> {
   const { areas, list } = SOURCES[kind];
-  for await (const batch of inBatches(olderThan(list(parts, before), before))) {
+  for await (const batch of inBatches(list(parts, before))) {
     const ids = batch.map(({ key }) => idOf(key, areas)).filter((id) => id !== null);
     const owners = new Map((await parts.uploads.findMany(ids)).map((upload) => [upload.id, upload]));
-    for (const { key, owned, remove } of batch) {
+    for (const { key, owned, removal } of batch) {
       const id = idOf(key, areas);
       const upload = id === null ? undefined : owners.get(id);
-      if (!upload || !owned(upload)) yield { kind, key, foreign: id === null, remove };
+      if (upload && owned(upload)) continue;
+      const remove = await removal();
+      if (remove) yield { kind, key, foreign: id === null, remove };
     }
   }
 }
@@ -44,12 +46,15 @@ export async function* findOrphans(parts: OrphanParts, kind: Orphan['kind'], bef
 export const ORPHAN_SOURCES = ['spool', 'direct', 'object', 'backup', 'staging', 'multipart'] as const satisfies Orphan['kind'][];
 
 const SOURCES: Record<Orphan['kind'], { areas: readonly KeyArea[]; list: (parts: OrphanParts, before: number) => AsyncIterable<Found> }> = {
-  spool: { areas: ['spool'], list: ({ spool }) => filesOn(spool, ownsSpooled) },
-  direct: { areas: ['files'], list: ({ direct }) => filesOn(direct, ownsDirect) },
-  object: { areas: ['files'], list: ({ store }) => objectsIn(store, 'files/', ownsObject) },
-  backup: { areas: ['backups'], list: ({ store }) => objectsIn(store, 'backups/', ownsBackup) },
-  staging: { areas: ['staging'], list: ({ store }, before) => objectsIn(store, 'staging/', (upload) => ownsStaged(upload, before)) },
-  multipart: { areas: ['staging', 'files', 'backups'], list: ({ store }) => multipartsIn(store) },
+  spool: { areas: ['spool'], list: ({ spool }, before) => filesOn(spool, before, ownsSpooled) },
+  direct: { areas: ['files'], list: ({ direct }, before) => filesOn(direct, before, ownsDirect) },
+  object: { areas: ['files'], list: ({ store }, before) => objectsIn(store, 'files/', before, ownsObject) },
+  backup: { areas: ['backups'], list: ({ store }, before) => objectsIn(store, 'backups/', before, ownsBackup) },
+  staging: {
+    areas: ['staging'],
+    list: ({ store }, before) => objectsIn(store, 'staging/', before, (upload) => ownsStaged(upload, before)),
+  },
+  multipart: { areas: ['staging', 'files', 'backups'], list: ({ store }, before) => multipartsIn(store, before) },
 };
 
 function idOf(key: string, areas: readonly KeyArea[]): string | null {
@@ -57,26 +62,36 @@ function idOf(key: string, areas: readonly KeyArea[]): string | null {
   return parsed && areas.includes(parsed.area) ? parsed.id : null;
 }
 
-async function* olderThan(found: AsyncIterable<Found>, before: number): AsyncGenerator<Found> {
-  for await (const one of found) if (one.at < before) yield one;
+/** A file is written after its id was made: so most young ones are known by their names, and few files are asked about themselves. */
+async function* filesOn(disk: Disk, before: number, owns: (upload: Upload, key: string) => boolean): AsyncGenerator<Found> {
+  for await (const key of disk.keys('')) {
+    const id = parseKey(key)?.id;
+    if (id !== undefined && timeOfId(id) >= before) continue;
+    const removal = async (): Promise<(() => Promise<void>) | null> => {
+      const modifiedAt = (await disk.stat(key))?.modifiedAt;
+      return modifiedAt !== undefined && modifiedAt < before ? () => removeUnchanged(disk, key, modifiedAt) : null;
+    };
+    yield { key, owned: (upload) => owns(upload, key), removal };
+  }
 }
 
-async function* filesOn(disk: Disk, owns: (upload: Upload, key: string) => boolean): AsyncGenerator<Found> {
-  for await (const { key, modifiedAt } of disk.list(''))
-    yield { key, at: modifiedAt, owned: (upload) => owns(upload, key), remove: () => removeUnchanged(disk, key, modifiedAt) };
-}
-
-/** A request that is repeated may have put its file there again since the listing. */
+/** A request that is repeated may have put its file there again since it was looked at. */
 async function removeUnchanged(disk: Disk, key: string, modifiedAt: number): Promise<void> {
   if ((await disk.stat(key))?.modifiedAt === modifiedAt) await disk.remove(key);
 }
 
-async function* objectsIn(store: Ports['store'], prefix: string, owned: (upload: Upload) => boolean): AsyncGenerator<Found> {
-  for await (const { key, modifiedAt } of store.list(prefix)) yield { key, at: modifiedAt, owned, remove: () => store.remove(key) };
+async function* objectsIn(
+  store: Ports['store'],
+  prefix: string,
+  before: number,
+  owned: (upload: Upload) => boolean,
+): AsyncGenerator<Found> {
+  for await (const { key, modifiedAt } of store.list(prefix))
+    if (modifiedAt < before) yield { key, owned, removal: async () => () => store.remove(key) };
 }
 
 /** Clients' below staging/; below files/ and backups/ those that large objects are put or copied by. */
-async function* multipartsIn(store: Ports['store']): AsyncGenerator<Found> {
+async function* multipartsIn(store: Ports['store'], before: number): AsyncGenerator<Found> {
   for (const area of ['staging', 'files', 'backups'] as const)
     for await (const { key, multipartId, startedAt } of store.listMultiparts(`${area}/`)) {
       const owned = {
@@ -84,6 +99,6 @@ async function* multipartsIn(store: Ports['store']): AsyncGenerator<Found> {
         files: mayPutParts,
         backups: mayPutBackup,
       }[area];
-      yield { key, at: startedAt, owned, remove: () => store.abortMultipart(key, multipartId) };
+      if (startedAt < before) yield { key, owned, removal: async () => () => store.abortMultipart(key, multipartId) };
     }
 }

@@ -32,7 +32,7 @@ export function describeDisk(name: string, open: () => Promise<OpenedDisk>): voi
     };
     const keys = async (prefix: string): Promise<string[]> => {
       const found: string[] = [];
-      for await (const entry of disk.list(prefix)) found.push(entry.key);
+      for await (const key of disk.keys(prefix)) found.push(key);
       return found.sort();
     };
 

@@ -109,8 +109,16 @@ export class LocalDisk implements Disk {
     return gone ?? false;
   }
 
-  async *list(prefix: string): AsyncIterable<FileEntry> {
+  async *keys(prefix: string): AsyncIterable<string> {
     yield* this.#walk(folderOfPrefix(prefix), prefix);
+  }
+
+  /** The same with what is known of each file. */
+  async *list(prefix: string): AsyncIterable<FileEntry> {
+    for await (const key of this.keys(prefix)) {
+      const found = await this.stat(key);
+      if (found) yield found;
+    }
   }
 
   /** Names of the folders directly below `folder` (a key). */
@@ -210,13 +218,12 @@ export class LocalDisk implements Disk {
     return inFolder(() => createPooledFile(path, small));
   }
 
-  async *#walk(folder: string, prefix: string): AsyncIterable<FileEntry> {
+  async *#walk(folder: string, prefix: string): AsyncIterable<string> {
     for await (const entry of entriesOf(join(this.#root, folder))) {
       const key = folder + entry.name;
       if (!isSegment(entry.name)) continue;
       if (entry.isDirectory() && (`${key}/`.startsWith(prefix) || prefix.startsWith(`${key}/`))) yield* this.#walk(`${key}/`, prefix);
-      const found = entry.isFile() && key.startsWith(prefix) ? await this.stat(key) : null;
-      if (found) yield found;
+      if (entry.isFile() && key.startsWith(prefix)) yield key;
     }
   }
 }

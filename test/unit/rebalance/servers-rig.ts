@@ -67,7 +67,7 @@ export class ServersRig {
 
   async filesOn(node: string): Promise<string[]> {
     const keys: string[] = [];
-    for await (const { key } of this.diskOf(node).list('')) keys.push(key);
+    for await (const key of this.diskOf(node).keys('')) keys.push(key);
     return keys;
   }
 
@@ -81,7 +81,7 @@ export class ServersRig {
       get: (disk, name) => {
         const member: unknown = Reflect.get(disk, name);
         if (typeof member !== 'function') return member;
-        if (name === 'list') return member.bind(disk);
+        if (name === 'keys') return member.bind(disk);
         return async (...args: unknown[]) => {
           await this.onUse(node, String(name));
           if (this.away.has(node)) throw away(node);

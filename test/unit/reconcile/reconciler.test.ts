@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -180,6 +180,33 @@ describe('bytes that no record owns', () => {
     expect((await run(2 * HOUR)).removed).toMatchObject({ spool: 1, direct: 1, object: 1 });
     expect([await spool.stat(spooled), await direct.stat(file), await isThere(file)]).toEqual([null, null, false]);
     expect((await run(2 * HOUR)).found).toMatchObject({ spool: 0, direct: 0, object: 0 });
+  });
+
+  test('only a file without a record is asked when it was written, and one that was written again stays', async () => {
+    const { direct, newId } = bench.platform;
+    const owned = await acceptDirect(bench, BYTES);
+    const [old, again] = [newId(), newId()].map((id) => diskKeyOf('files', 'acme', id));
+    for (const key of [old, again]) await writeFileTo(direct, key as string, BYTES);
+    const later = new Date(Date.now() + 2 * HOUR);
+    await utimes(join(bench.platform.config.DIRECT_DIR, again as string), later, later);
+    const asked: string[] = [];
+    const watched = new Proxy(direct, {
+      get(target, name) {
+        const member: unknown = Reflect.get(target, name);
+        if (typeof member !== 'function') return member;
+        return (key: string, ...rest: unknown[]) => {
+          if (name === 'stat') asked.push(key);
+          return member.call(target, key, ...rest);
+        };
+      },
+    });
+    reconciler = reconcilerOf({ direct: watched });
+    await run(HOUR / 2);
+    expect(asked).toEqual([]);
+    const { removed } = await run(2 * HOUR);
+    expect(removed).toMatchObject({ direct: 1 });
+    expect(asked).not.toContain(owned.location?.key);
+    expect([await direct.stat(old as string), await direct.stat(again as string)]).toEqual([null, expect.anything()]);
   });
 
   test('what records own stays, however old it is', async () => {

@@ -12,6 +12,12 @@ type BacklogRow = [
   backupsOldestAt: number | null,
 ];
 
+/** Mostly its only message goes, which SQLite sees for itself. */
+const WITHOUT_MESSAGES = `
+  UPDATE uploads
+  SET outbox = CASE WHEN outbox_size = 1 AND json_array(outbox ->> '$[0].id') = ?1 THEN '[]' ELSE without_items(outbox, ?1) END
+  WHERE id = ?2 AND outbox <> '[]'`;
+
 export const uploadOperations = {
   'uploads.insert': write(
     (connection, id: string, doc: string, outbox: string) =>
@@ -45,10 +51,7 @@ export const uploadOperations = {
       ) > 0,
   ),
 
-  'uploads.removeMessages': write(
-    (connection, id: string, messageIds: string) =>
-      connection.run(`UPDATE uploads SET outbox = without_items(outbox, ?) WHERE id = ? AND outbox <> '[]'`, messageIds, id) > 0,
-  ),
+  'uploads.removeMessages': write((connection, id: string, messageIds: string) => connection.run(WITHOUT_MESSAGES, messageIds, id) > 0),
 
   'uploads.list': read((connection, filter: string) => {
     const { sql, values } = listQuery(JSON.parse(filter));
