@@ -1,9 +1,12 @@
 /** Small enough that a slow upload holds little, large enough that a chunk of a socket fits. */
 const BLOCK_BYTES = 64 * 1024;
-/** Blocks kept for the next batch; what is beyond is left to the garbage collector. Other threads can write them without a copy. */
-const SPARE_BLOCKS = 128;
+/** Blocks that are used again and again; what is needed beyond is left to the garbage collector. */
+const SHARED_BLOCKS = 128;
 
-const spare: Buffer[] = [];
+/** Shared, so that another thread can write what is in it without a copy. Its pages take memory when they are first used. */
+const shared = new SharedArrayBuffer(SHARED_BLOCKS * BLOCK_BYTES);
+/** The one used last is used next. */
+const spare: Buffer[] = Array.from({ length: SHARED_BLOCKS }, (_, at) => Buffer.from(shared, at * BLOCK_BYTES, BLOCK_BYTES)).reverse();
 
 /**
  * Bytes that wait to be written together, copied into blocks that are used again and again. The chunks that a socket
@@ -43,13 +46,13 @@ export class Batch {
 
   /** Gives the blocks back: nobody may use the chunks any more. */
   release(): void {
-    spare.push(...this.#blocks.slice(0, SPARE_BLOCKS - spare.length));
+    for (const block of this.#blocks) if (block.buffer === shared) spare.push(block);
     this.#blocks = [];
     this.#filled = BLOCK_BYTES;
   }
 
   #grow(): void {
-    this.#blocks.push(spare.pop() ?? Buffer.from(new SharedArrayBuffer(BLOCK_BYTES)));
+    this.#blocks.push(spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES));
     this.#filled = 0;
   }
 }

@@ -32,3 +32,20 @@ test('no two batches share a block, and a head outlives its batch', () => {
   expect(Buffer.concat(third.chunks()).toString()).toBe('third');
   expect(head.toString()).toBe('first');
 });
+
+test('holds more than there are blocks to be used again, and frees them', () => {
+  const bytes = Buffer.alloc(10 * 1024 ** 2, 'abc');
+  for (let round = 0; round < 3; round += 1) {
+    const batch = new Batch();
+    batch.add(bytes);
+    expect(Buffer.concat(batch.chunks()).equals(bytes)).toBe(true);
+    batch.release();
+  }
+});
+
+test('what little there is can be written by another thread without a copy', () => {
+  const batch = new Batch();
+  batch.add(Buffer.from('small'));
+  expect(batch.chunks()[0]?.buffer).toBeInstanceOf(SharedArrayBuffer);
+  batch.release();
+});
