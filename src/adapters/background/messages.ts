@@ -7,6 +7,13 @@ export interface Request {
   close: boolean;
 }
 
+/** One of them, as the thread carries it out. */
+export interface NamedCall {
+  id: number;
+  name: string;
+  args: unknown[];
+}
+
 /** What the thread answers; `failures` belongs to `failedIds`, as `values` belongs to `ids`. */
 export interface Reply {
   ids: number[];

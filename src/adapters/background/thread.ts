@@ -1,14 +1,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { carryOutFileCalls, isFileCall } from '../disk/file-operations.ts';
 import type { BackgroundOptions } from './background.ts';
-import type { Request } from './messages.ts';
-
-/** A call as it has reached the thread. */
-export interface Call {
-  id: number;
-  name: string;
-  args: unknown[];
-}
+import type { NamedCall, Request } from './messages.ts';
 
 const { database } = workerData as BackgroundOptions;
 /** Where the database is another server, no SQLite is loaded. */
@@ -37,6 +30,6 @@ function* waiting(port: MessagePort): Generator<Request> {
   for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) yield next.message;
 }
 
-const callsOf = ({ ids, names, args }: Request): Call[] => ids.map((id, i) => ({ id, name: names[i] as string, args: args[i] ?? [] }));
+const callsOf = ({ ids, names, args }: Request): NamedCall[] => ids.map((id, i) => ({ id, name: names[i] as string, args: args[i] ?? [] }));
 
 if (parentPort) serve(parentPort);

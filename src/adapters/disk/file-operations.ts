@@ -1,5 +1,5 @@
 import { closeSync, constants, fdatasyncSync, fstatSync, openSync, renameSync, unlinkSync, writevSync } from 'node:fs';
-import { emptyReply, type Reply, toFailure } from '../background/messages.ts';
+import { emptyReply, type NamedCall, type Reply, toFailure } from '../background/messages.ts';
 import { FILE_MODE, noBytesTaken, skip, WRITE_THROUGH } from './file-writing.ts';
 import { entryOf, type FileEntry } from './stored-file.ts';
 
@@ -40,7 +40,7 @@ export type FileOperations = typeof OPERATIONS;
 export const isFileCall = (name: string): boolean => Object.hasOwn(OPERATIONS, name);
 
 /** In the order in which they were asked for. */
-export function carryOutFileCalls(calls: readonly { id: number; name: string; args: unknown[] }[]): Reply {
+export function carryOutFileCalls(calls: readonly NamedCall[]): Reply {
   const reply = emptyReply();
   for (const { id, name, args } of calls) {
     try {

@@ -1,4 +1,5 @@
 import { constants } from 'node:fs';
+import { codeOf } from '../../errors.ts';
 
 export const FILE_MODE = 0o640;
 
@@ -20,4 +21,9 @@ export function skip(chunks: readonly Uint8Array[], bytes: number): Uint8Array[]
     gone = Math.max(0, gone - chunk.byteLength);
   }
   return rest;
+}
+
+/** For whoever only wants a file gone. */
+export function ignoreMissing(error: unknown): undefined {
+  if (codeOf(error) !== 'ENOENT') throw error;
 }

@@ -1,8 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
-import { codeOf } from '../../errors.ts';
 import { EarlyFlush } from './early-flush.ts';
-import { FILE_MODE, noBytesTaken, skip, WRITE_THROUGH } from './file-writing.ts';
+import { FILE_MODE, ignoreMissing, noBytesTaken, skip, WRITE_THROUGH } from './file-writing.ts';
 import { entryOf, type FileEntry } from './stored-file.ts';
 import type { TemporaryFile } from './temporary-file.ts';
 
@@ -60,8 +59,6 @@ export class PooledFile implements TemporaryFile {
   async remove(): Promise<void> {
     // Waits for a write that is under way.
     await this.#handle.close();
-    await unlink(this.#path).catch((error: unknown) => {
-      if (codeOf(error) !== 'ENOENT') throw error;
-    });
+    await unlink(this.#path).catch(ignoreMissing);
   }
 }

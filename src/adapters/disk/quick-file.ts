@@ -1,5 +1,5 @@
-import { codeOf } from '../../errors.ts';
 import type { FileCalls } from './file-calls.ts';
+import { ignoreMissing } from './file-writing.ts';
 import type { FileEntry } from './stored-file.ts';
 import type { TemporaryFile } from './temporary-file.ts';
 
@@ -50,8 +50,6 @@ export class QuickFile implements TemporaryFile {
 
   async remove(): Promise<void> {
     await this.#appending?.catch(() => undefined);
-    await this.#parts.calls.remove(this.#parts.path).catch((error: unknown) => {
-      if (codeOf(error) !== 'ENOENT') throw error;
-    });
+    await this.#parts.calls.remove(this.#parts.path).catch(ignoreMissing);
   }
 }

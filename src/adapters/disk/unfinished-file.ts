@@ -2,6 +2,7 @@ import { stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { codeOf } from '../../errors.ts';
 import type { DiskFile } from '../../ports/disk.ts';
+import { ignoreMissing } from './file-writing.ts';
 import type { Folders } from './folders.ts';
 import { type Reservation, spoolFull } from './free-space.ts';
 import { entryOf, type FileEntry } from './stored-file.ts';
@@ -116,10 +117,6 @@ export class UnfinishedFile implements DiskFile {
   #assertOpen(): void {
     if (this.#state !== 'open') throw new Error(`${this.key} is ${this.#state}`);
   }
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (codeOf(error) !== 'ENOENT') throw error;
 }
 
 function translateNoSpace(error: unknown): never {

@@ -9,7 +9,7 @@ export interface ConnectionOptions {
 
 export type Row = SQLOutputValue[];
 
-/** One open database file. Synchronous: it belongs in the database thread. Statements are prepared once. */
+/** One open database file. Synchronous: it belongs in the background thread. Statements are prepared once. */
 export class Connection {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();

@@ -4,7 +4,7 @@ import type { Connection } from './connection.ts';
 export type Argument = string | number | null;
 
 /**
- * Something that the database thread can be asked to do. A write shares its transaction with others that came in at the
+ * Something that the background thread can be asked to do with the database. A write shares its transaction with others that came in at the
  * same time: it must make its change in a single statement, so that one that fails leaves nothing behind and its
  * neighbours untouched. A read sees everything acknowledged before it was sent.
  */

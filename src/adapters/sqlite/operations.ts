@@ -6,7 +6,7 @@ import { resourceOperations } from '../records/sqlite/resource-operations.ts';
 import { uploadOperations } from '../records/sqlite/upload-operations.ts';
 import { type Operation, read } from './operation.ts';
 
-/** Everything that the database thread can do, by name. An operation is added in the file of its repository. */
+/** Everything that the background thread can do with the database, by name. An operation is added in the file of its repository. */
 export const OPERATIONS = {
   ...uploadOperations,
   ...resourceOperations,

@@ -1,4 +1,4 @@
-import { type Reply, toFailure } from '../background/messages.ts';
+import { type NamedCall, type Reply, toFailure } from '../background/messages.ts';
 import { allFailed, type Call, carryOut, commit } from './batch.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import type { Argument, Operation } from './operation.ts';
@@ -14,7 +14,7 @@ export class SqliteService {
   }
 
   /** A file that cannot be opened fails these calls; the next ones try again. */
-  *carryOut(named: readonly { id: number; name: string; args: unknown[] }[]): Generator<Reply> {
+  *carryOut(named: readonly NamedCall[]): Generator<Reply> {
     const calls = named.map(({ id, name, args }): Call => ({ id, operation: operationOf(name), args: args as Argument[] }));
     let connection: Connection;
     try {

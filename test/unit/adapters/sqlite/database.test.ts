@@ -14,7 +14,7 @@ const take = (database: Database, name: string): Promise<boolean> => database.ca
 const taken = async (database: Database, name: string): Promise<boolean> =>
   !(await database.call('leases.acquire', name, 'somebody else', 1_001, 1_001));
 
-describe('the database thread', () => {
+describe('a database in the background thread', () => {
   let folder: string;
   let file: string;
   let opened: Database[];
