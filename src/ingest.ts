@@ -162,11 +162,9 @@ class Ingest {
   };
 
   async #finish(): Promise<void> {
-    const passed = await this.#inspection?.then(
-      () => true,
-      () => false,
-    );
-    if (!passed || this.#settled) return;
+    // One that fails has settled it.
+    await this.#inspection?.catch(() => undefined);
+    if (this.#settled) return;
     this.#settled = true;
     this.#detach();
     this.#resolve({ size: this.#size, sha256: this.#hash.digest('hex') });

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { Background } from './adapters/background/background.ts';
-import { LocalDisk } from './adapters/disk/local-disk.ts';
+import { LocalDisk, type LocalDiskOptions } from './adapters/disk/local-disk.ts';
 import { EmbeddedJobQueue } from './adapters/job-queue/embedded/queue.ts';
 import { internalEndpoint } from './adapters/node-disks/endpoint.ts';
 import { ServersDisks } from './adapters/node-disks/node-disks.ts';
@@ -83,7 +83,8 @@ interface Wiring extends WireOptions {
   newId: () => string;
   /** What has been opened, in that order; closed the other way round. */
   opened: { close(): Promise<void> | void }[];
-  background: Background;
+  /** For a folder of this server's disk. */
+  onDisk: (root: string) => LocalDiskOptions;
   /** SQLite, opened by the first that needs it. */
   sqlite: () => Promise<Database>;
 }
@@ -110,14 +111,14 @@ export function partsOf(options: WireOptions): Parts {
   const background = new Background(config.MONGODB_URI && config.RABBITMQ_URL ? {} : { database: { file } });
   opened.push(background);
   const sqlite = once(() => openDatabase(file, background));
-  const wiring: Wiring = { ...options, opened, clock, newId, sqlite, background };
-  const disk = (root: string): LocalDisk => new LocalDisk({ root, minFreeBytes: config.MIN_FREE_BYTES, newId, background });
+  const onDisk = (root: string): LocalDiskOptions => ({ root, minFreeBytes: config.MIN_FREE_BYTES, newId, background });
+  const wiring: Wiring = { ...options, opened, clock, newId, sqlite, onDisk };
   return {
     config,
     clock,
     newId,
-    spool: disk(config.SPOOL_DIR),
-    direct: disk(config.DIRECT_DIR),
+    spool: new LocalDisk(onDisk(config.SPOOL_DIR)),
+    direct: new LocalDisk(onDisk(config.DIRECT_DIR)),
     records: once(() => (config.MONGODB_URI ? recordsInMongo(wiring, config.MONGODB_URI) : recordsInSqlite(wiring))),
     messages: once(() => (config.RABBITMQ_URL ? messagesInRabbit(wiring, config.RABBITMQ_URL) : messagesInSqlite(wiring))),
     objects: once(() => (config.S3_BUCKET ? objectsInS3(wiring, config.S3_BUCKET) : objectsOnDisk(wiring))),
@@ -234,9 +235,8 @@ async function messagesInRabbit(
   return { ports: { queue, events }, provisioned: [queue, events] };
 }
 
-async function objectsOnDisk({ config, metrics, publicUrl, clock, newId, background }: Wiring): ReturnType<Parts['objects']> {
-  const files = { root: join(config.DATA_DIR, 'store'), minFreeBytes: config.MIN_FREE_BYTES };
-  const store = new DiskObjectStore({ ...files, newId, clock, background });
+async function objectsOnDisk({ config, metrics, publicUrl, clock, onDisk }: Wiring): ReturnType<Parts['objects']> {
+  const store = new DiskObjectStore({ ...onDisk(join(config.DATA_DIR, 'store')), clock });
   const secret = config.LINK_SECRET ?? (await loadOrCreateSecret(join(config.DATA_DIR, 'secrets', 'link.key')));
   const presigner = new DiskPresigner({ secret, publicUrl });
   const limits = { idleMs: config.UPLOAD_IDLE_SECONDS * 1000, minBytesPerSecond: config.MIN_UPLOAD_BYTES_PER_SECOND, clock };

@@ -9,10 +9,10 @@ const AREAS = ['files', 'staging', 'spool', 'backups'] as const;
 export type KeyArea = (typeof AREAS)[number];
 
 export const isUploadId = (text: string): boolean => UUID_V7.test(text);
+export const isTenant = (text: string): boolean => TENANT.test(text);
+
 /** When an id was made; epoch ms (RFC 9562, section 5.7). */
 export const timeOfId = (id: string): number => Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
-
-export const isTenant = (text: string): boolean => TENANT.test(text);
 
 /** Random digits: an object store, which keeps neighbouring keys together, is to spread what arrives at the same time. */
 const randomShard = (id: string): string => id.slice(-2);

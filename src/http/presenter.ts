@@ -1,11 +1,12 @@
 import type { UploadView } from '../core/upload.ts';
 
+let last = { at: Number.NaN, text: '' };
+
 /** RFC 3339. The times of an upload are often the same, and told of more than once. */
 function iso(at: number): string {
   if (last.at !== at) last = { at, text: new Date(at).toISOString() };
   return last.text;
 }
-let last = { at: Number.NaN, text: '' };
 
 const isoOrNull = (at: number | null): string | null => (at === null ? null : iso(at));
 

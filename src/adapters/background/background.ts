@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads';
-import type { ConnectionOptions } from '../sqlite/connection.ts';
+import type { DatabaseFile } from '../sqlite/connection.ts';
 import { emptyRequest, type Failure, type Reply, type Request, THREAD_GONE, toError } from './messages.ts';
 
 export interface BackgroundOptions {
   /** The SQLite file that the thread keeps, opened by the first call that needs it. */
-  database?: ConnectionOptions & { file: string };
+  database?: DatabaseFile;
 }
 
 type ToError = (failure: Failure) => Error;

@@ -34,9 +34,35 @@ export interface Failure {
 export const THREAD_GONE = 'ERR_THREAD_GONE';
 
 export const emptyRequest = (): Request => ({ ids: [], names: [], args: [], close: false });
-export const emptyReply = (): Reply => ({ ids: [], values: [], failedIds: [], failures: [] });
+const emptyReply = (): Reply => ({ ids: [], values: [], failedIds: [], failures: [] });
 
-export function toFailure(error: unknown): Failure {
+/**
+ * Carries out each call; one that fails is answered with its error, and its neighbours go on. Throws what `run` throws
+ * when `isFatal` says that the failure was not that call's alone.
+ */
+export function answer<C extends { id: number }>(calls: readonly C[], run: (call: C) => unknown, isFatal = (): boolean => false): Reply {
+  const reply = emptyReply();
+  for (const call of calls) {
+    try {
+      const value = run(call);
+      reply.ids.push(call.id);
+      reply.values.push(value);
+    } catch (error) {
+      if (isFatal()) throw error;
+      reply.failedIds.push(call.id);
+      reply.failures.push(toFailure(error));
+    }
+  }
+  return reply;
+}
+
+/** All of them have failed, for the same reason. */
+export function refuse(calls: readonly { id: number }[], error: unknown): Reply {
+  const failure = toFailure(error);
+  return { ...emptyReply(), failedIds: calls.map(({ id }) => id), failures: calls.map(() => failure) };
+}
+
+function toFailure(error: unknown): Failure {
   const { message, stack, ...details } = error as Error;
   return { message, stack, details };
 }

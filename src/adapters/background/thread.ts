@@ -3,21 +3,21 @@ import { carryOutFileCalls, isFileCall } from '../disk/file-operations.ts';
 import type { BackgroundOptions } from './background.ts';
 import type { NamedCall, Request } from './messages.ts';
 
-const { database } = workerData as BackgroundOptions;
+const { database: kept } = workerData as BackgroundOptions;
 /** Where the database is another server, no SQLite is loaded. */
-const sqlite = database ? new (await import('../sqlite/service.ts')).SqliteService(database) : null;
+const sqlite = kept ? new (await import('../sqlite/service.ts')).SqliteService(kept) : null;
 
 /** The background thread: carries out whatever has arrived in its mailbox. */
 function serve(port: MessagePort): void {
   port.on('message', (first: Request) => {
     const requests = [first, ...waiting(port)];
-    const calls = requests.flatMap(callsOf);
-    const files = calls.filter(({ name }) => isFileCall(name));
+    const calls = Map.groupBy(requests.flatMap(callsOf), ({ name }) => (isFileCall(name) ? 'files' : 'database'));
+    const [files, database] = [calls.get('files'), calls.get('database')];
     // Files take microseconds, a commit may take milliseconds.
-    if (files.length > 0) port.postMessage(carryOutFileCalls(files));
-    if (files.length < calls.length) {
+    if (files) port.postMessage(carryOutFileCalls(files));
+    if (database) {
       if (!sqlite) throw new Error('there is no database here');
-      for (const reply of sqlite.carryOut(calls.filter(({ name }) => !isFileCall(name)))) port.postMessage(reply);
+      for (const reply of sqlite.carryOut(database)) port.postMessage(reply);
     }
     if (requests.some(({ close }) => close)) {
       sqlite?.close();

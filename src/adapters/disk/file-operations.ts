@@ -1,6 +1,6 @@
 import { closeSync, constants, fdatasyncSync, fstatSync, openSync, renameSync, unlinkSync, writevSync } from 'node:fs';
-import { emptyReply, type NamedCall, type Reply, toFailure } from '../background/messages.ts';
-import { FILE_MODE, noBytesTaken, skip, WRITE_THROUGH } from './file-writing.ts';
+import { answer, type NamedCall, type Reply } from '../background/messages.ts';
+import { byteLengthOf, FILE_MODE, noBytesTaken, skip, WRITE_THROUGH } from './file-writing.ts';
 import { entryOf, type FileEntry } from './stored-file.ts';
 
 /** What a file is after an append, and how long the disk took for it (milliseconds). */
@@ -17,7 +17,7 @@ const OPERATIONS = {
     const flags = isNew ? constants.O_CREAT | constants.O_EXCL : constants.O_APPEND;
     const file = openSync(path, constants.O_WRONLY | WRITE_THROUGH | flags, FILE_MODE);
     try {
-      let left = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      let left = byteLengthOf(chunks);
       for (let rest = chunks; left > 0; ) {
         const written = writevSync(file, rest);
         if (written === 0) throw noBytesTaken();
@@ -40,18 +40,5 @@ export type FileOperations = typeof OPERATIONS;
 export const isFileCall = (name: string): boolean => Object.hasOwn(OPERATIONS, name);
 
 /** In the order in which they were asked for. */
-export function carryOutFileCalls(calls: readonly NamedCall[]): Reply {
-  const reply = emptyReply();
-  for (const { id, name, args } of calls) {
-    try {
-      const run = OPERATIONS[name as keyof FileOperations] as (...args: unknown[]) => unknown;
-      const value = run(...args);
-      reply.ids.push(id);
-      reply.values.push(value);
-    } catch (error) {
-      reply.failedIds.push(id);
-      reply.failures.push(toFailure(error));
-    }
-  }
-  return reply;
-}
+export const carryOutFileCalls = (calls: readonly NamedCall[]): Reply =>
+  answer(calls, ({ name, args }) => (OPERATIONS[name as keyof FileOperations] as (...args: unknown[]) => unknown)(...args));

@@ -12,6 +12,8 @@ export const WRITE_THROUGH = process.platform === 'linux' ? constants.O_DSYNC : 
 /** For a write that returned without having done anything. */
 export const noBytesTaken = (): Error => Object.assign(new Error('the disk took no bytes'), { code: 'EIO' });
 
+export const byteLengthOf = (chunks: readonly Uint8Array[]): number => chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+
 /** What is left of the chunks after a write that was shorter than asked for. */
 export function skip(chunks: readonly Uint8Array[], bytes: number): Uint8Array[] {
   const rest: Uint8Array[] = [];

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { EarlyFlush } from './early-flush.ts';
-import { FILE_MODE, ignoreMissing, noBytesTaken, skip, WRITE_THROUGH } from './file-writing.ts';
+import { byteLengthOf, FILE_MODE, ignoreMissing, noBytesTaken, skip, WRITE_THROUGH } from './file-writing.ts';
 import { entryOf, type FileEntry } from './stored-file.ts';
 import type { TemporaryFile } from './temporary-file.ts';
 
@@ -28,7 +28,7 @@ export class PooledFile implements TemporaryFile {
   }
 
   async append(chunks: readonly Uint8Array[], size: number): Promise<void> {
-    const end = chunks.reduce((sum, { byteLength }) => sum + byteLength, size);
+    const end = size + byteLengthOf(chunks);
     let rest = chunks;
     for (let at = size; at < end; ) {
       const { bytesWritten } = await this.#handle.writev(rest, at);

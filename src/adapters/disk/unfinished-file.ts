@@ -2,7 +2,7 @@ import { stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { codeOf } from '../../errors.ts';
 import type { DiskFile } from '../../ports/disk.ts';
-import { ignoreMissing } from './file-writing.ts';
+import { byteLengthOf, ignoreMissing } from './file-writing.ts';
 import type { Folders } from './folders.ts';
 import { type Reservation, spoolFull } from './free-space.ts';
 import { entryOf, type FileEntry } from './stored-file.ts';
@@ -45,7 +45,7 @@ export class UnfinishedFile implements DiskFile {
 
   async write(chunks: readonly Uint8Array[]): Promise<void> {
     this.#assertOpen();
-    const bytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const bytes = byteLengthOf(chunks);
     if (bytes === 0) return;
     const { temporary, reservation } = this.#parts;
     await reservation?.cover(bytes);

@@ -1,4 +1,4 @@
-import { emptyReply, type Failure, type Reply, toFailure } from '../background/messages.ts';
+import { answer, type Reply, refuse } from '../background/messages.ts';
 import type { Connection } from './connection.ts';
 import type { Argument, Operation } from './operation.ts';
 
@@ -10,20 +10,12 @@ export interface Call {
 
 /** A call that fails is answered with its error; its neighbours go on, unless the failure undid them as well. */
 export function carryOut(connection: Connection, calls: readonly Call[]): Reply {
-  const reply = emptyReply();
   const shared = connection.inTransaction;
-  for (const { id, operation, args } of calls) {
-    try {
-      const value = operation.run(connection, ...args);
-      reply.ids.push(id);
-      reply.values.push(value);
-    } catch (error) {
-      if (shared && !connection.inTransaction) throw error;
-      reply.failedIds.push(id);
-      reply.failures.push(toFailure(error));
-    }
-  }
-  return reply;
+  return answer(
+    calls,
+    ({ operation, args }) => operation.run(connection, ...args),
+    () => shared && !connection.inTransaction,
+  );
 }
 
 /** The same with one commit for all: what the reply calls done is on the disk. When it cannot be committed, all have failed. */
@@ -31,12 +23,6 @@ export function commit(connection: Connection, calls: readonly Call[]): Reply {
   try {
     return connection.transaction(() => carryOut(connection, calls));
   } catch (error) {
-    return allFailed(calls, toFailure(error));
+    return refuse(calls, error);
   }
 }
-
-export const allFailed = (calls: readonly Call[], failure: Failure): Reply => ({
-  ...emptyReply(),
-  failedIds: calls.map(({ id }) => id),
-  failures: calls.map(() => failure),
-});

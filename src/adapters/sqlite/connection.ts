@@ -7,6 +7,11 @@ export interface ConnectionOptions {
   busyTimeoutMs?: number;
 }
 
+/** A file, and how it is opened. */
+export interface DatabaseFile extends ConnectionOptions {
+  file: string;
+}
+
 export type Row = SQLOutputValue[];
 
 /** One open database file. Synchronous: it belongs in the background thread. Statements are prepared once. */

@@ -1,5 +1,5 @@
 import { WindlassError } from '../../errors.ts';
-import { type Failure, THREAD_GONE } from '../background/messages.ts';
+import { type Failure, THREAD_GONE, toError } from '../background/messages.ts';
 
 /** SQLite's codes for a statement that is wrong rather than a database that is away: ERROR, TOOBIG, CONSTRAINT, MISMATCH, MISUSE, RANGE. */
 const OUR_FAULT = new Set([1, 18, 19, 20, 21, 25]);
@@ -8,8 +8,7 @@ const RETRY_AFTER_SECONDS = 1;
 
 /** The caller's error for what went wrong in the thread. A bug stays what it is. */
 export function toDatabaseError({ message, stack, details }: Failure): Error {
-  const cause = new Error(message);
-  if (stack !== undefined) cause.stack = stack;
+  const cause = toError({ message, stack, details: {} });
   return details.code === THREAD_GONE || isAway(details.errcode) ? unavailable(message, cause) : cause;
 }
 

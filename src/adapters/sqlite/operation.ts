@@ -4,9 +4,9 @@ import type { Connection } from './connection.ts';
 export type Argument = string | number | null;
 
 /**
- * Something that the background thread can be asked to do with the database. A write shares its transaction with others that came in at the
- * same time: it must make its change in a single statement, so that one that fails leaves nothing behind and its
- * neighbours untouched. A read sees everything acknowledged before it was sent.
+ * Something that the background thread can be asked to do with the database. A write shares its transaction with others
+ * that came in at the same time: it must make its change in a single statement, so that one that fails leaves nothing
+ * behind and its neighbours untouched. A read sees everything acknowledged before it was sent.
  */
 export interface Operation<A extends Argument[] = Argument[], R = unknown> {
   readonly writes: boolean;

@@ -1,15 +1,15 @@
-import { type NamedCall, type Reply, toFailure } from '../background/messages.ts';
-import { allFailed, type Call, carryOut, commit } from './batch.ts';
-import { Connection, type ConnectionOptions } from './connection.ts';
+import { type NamedCall, type Reply, refuse } from '../background/messages.ts';
+import { type Call, carryOut, commit } from './batch.ts';
+import { Connection, type DatabaseFile } from './connection.ts';
 import type { Argument, Operation } from './operation.ts';
 import { OPERATIONS } from './operations.ts';
 
 /** The thread's end of a database: carries out calls, with one commit for all writes among them. */
 export class SqliteService {
-  readonly #options: ConnectionOptions & { file: string };
+  readonly #options: DatabaseFile;
   #connection: Connection | null = null;
 
-  constructor(options: ConnectionOptions & { file: string }) {
+  constructor(options: DatabaseFile) {
     this.#options = options;
   }
 
@@ -20,7 +20,7 @@ export class SqliteService {
     try {
       connection = this.#open();
     } catch (error) {
-      yield allFailed(calls, toFailure(error));
+      yield refuse(calls, error);
       return;
     }
     const reads = calls.filter(({ operation }) => !operation.writes);

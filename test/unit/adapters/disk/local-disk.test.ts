@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -7,6 +7,7 @@ import { v7 } from 'uuid';
 import { Background } from '../../../../src/adapters/background/background.ts';
 import { LocalDisk, type LocalDiskOptions } from '../../../../src/adapters/disk/local-disk.ts';
 import { diskKeyOf } from '../../../../src/core/keys.ts';
+import { flagsOfOpenFiles } from '../../../support/open-files.ts';
 
 const KEY = diskKeyOf('files', 'acme', '01993e6c-7d1e-7c3a-9b0a-000000000001');
 const MIB = 1024 ** 2;
@@ -119,11 +120,7 @@ describe.each([
 
 /** Of the files of this process that are open below `folder`: whether each write to it is flushed. */
 async function openedForDurableWrites(folder: string): Promise<boolean[]> {
-  const fds = await readdir('/proc/self/fd');
-  const targets = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
-  const open = fds.filter((_, at) => targets[at]?.startsWith(`${folder}/`));
-  const infos = await Promise.all(open.map((fd) => readFile(`/proc/self/fdinfo/${fd}`, 'utf8')));
-  return infos.map((info) => (Number.parseInt(/flags:\s+(\d+)/.exec(info)?.[1] ?? '', 8) & constants.O_DSYNC) !== 0);
+  return (await flagsOfOpenFiles((path) => path.startsWith(`${folder}/`))).map((flags) => (flags & constants.O_DSYNC) !== 0);
 }
 
 (process.platform === 'linux' ? test : test.skip)(

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,6 +11,7 @@ import { Folders } from '../../../../src/adapters/disk/folders.ts';
 import { QuickFile } from '../../../../src/adapters/disk/quick-file.ts';
 import { UnfinishedFile } from '../../../../src/adapters/disk/unfinished-file.ts';
 import { eventually } from '../../../support/eventually.ts';
+import { flagsOfOpenFiles } from '../../../support/open-files.ts';
 
 let root: string;
 let background: Background;
@@ -106,9 +107,6 @@ test('whose write failed half-way is removed', async () => {
 
 /** How this process has opened the file at `path`, as far as it matters here, for each time it has. */
 async function flagsOf(path: string): Promise<number[]> {
-  const fds = await readdir('/proc/self/fd');
-  const paths = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
-  const infos = await Promise.all(fds.filter((_, at) => paths[at] === path).map((fd) => readFile(`/proc/self/fdinfo/${fd}`, 'utf8')));
   const mask = constants.O_WRONLY | constants.O_RDWR | constants.O_DSYNC;
-  return infos.map((info) => Number.parseInt(/flags:\s+(\d+)/.exec(info)?.[1] ?? '', 8) & mask);
+  return (await flagsOfOpenFiles((opened) => opened === path)).map((flags) => flags & mask);
 }
