@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
-import type { Readable } from 'node:stream';
 import { Batch } from './batch.ts';
+import type { ByteSource } from './byte-source.ts';
 import { WindlassError } from './errors.ts';
 import type { DiskFile } from './ports/disk.ts';
 import { HEAD_BYTES } from './sniff.ts';
@@ -47,13 +47,13 @@ export interface Ingested {
  * discard: nothing is being written to it any more. Throws `too_large`, `invalid_request` (another size than declared),
  * what `inspect` throws, what the file throws, and whatever `body` ends with.
  */
-export function ingest(body: Readable, file: Pick<DiskFile, 'write'>, options: IngestOptions): Promise<Ingested> {
+export function ingest(body: ByteSource, file: Pick<DiskFile, 'write'>, options: IngestOptions): Promise<Ingested> {
   return new Ingest(body, file, options).run();
 }
 
 class Ingest {
   static #running = 0;
-  readonly #body: Readable;
+  readonly #body: ByteSource;
   readonly #file: Pick<DiskFile, 'write'>;
   readonly #options: IngestOptions;
   readonly #hash: Hash = createHash('sha256');
@@ -70,7 +70,7 @@ class Ingest {
   #resolve: (done: Ingested) => void = () => undefined;
   #reject: (error: unknown) => void = () => undefined;
 
-  constructor(body: Readable, file: Pick<DiskFile, 'write'>, options: IngestOptions) {
+  constructor(body: ByteSource, file: Pick<DiskFile, 'write'>, options: IngestOptions) {
     this.#body = body;
     this.#file = file;
     this.#options = options;
@@ -83,7 +83,7 @@ class Ingest {
       this.#reject = reject;
       this.#body.on('error', this.#fail).on('close', this.#closed);
       if (this.#body.destroyed) this.#closed();
-      else this.#body.on('end', this.#end).on('data', this.#data);
+      else this.#body.on('end', this.#end).on('data', this.#data).resume();
     });
     return ended.finally(() => {
       Ingest.#running -= 1;

@@ -1,4 +1,5 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
+import { SimpleSource } from './byte-source.ts';
 import { isWindlassError, WindlassError } from './errors.ts';
 
 export interface ProgressLimits {
@@ -12,24 +13,22 @@ export interface ProgressLimits {
 
 /** A body is looked at this often within the time that it may pause. */
 const LOOKS = 4;
-/** Bytes read ahead while the reader is busy. */
-const READ_AHEAD = 256 * 1024;
 
 /**
  * The same bytes as `source` (a request), read as they are asked for. Destroyed with `upload_timeout` when they come too
  * slowly, and with `aborted` when the client goes away. Time in which nobody asks for bytes is not held against the
  * client. Destroying it leaves `source` alone, paused: what is left of the request can still be drained and answered.
  */
-export function watchProgress(source: Readable, limits: ProgressLimits): Readable {
+export function watchProgress(source: Readable, limits: ProgressLimits): SimpleSource {
   return new WatchedBody(source, limits);
 }
 
-class WatchedBody extends Readable {
+class WatchedBody extends SimpleSource {
   readonly #source: Readable;
   readonly #idleMs: number;
   readonly #minRate: number;
   readonly #clock: () => number;
-  readonly #timer: NodeJS.Timeout;
+  readonly #round: Round;
   #bytes = 0;
   /** Since when bytes are waited for; null while the reader has enough. */
   #waitingSince: number | null = null;
@@ -38,64 +37,41 @@ class WatchedBody extends Readable {
   #begun = false;
 
   constructor(source: Readable, { idleMs, minBytesPerSecond, clock = Date.now }: ProgressLimits) {
-    super({ highWaterMark: READ_AHEAD });
+    super();
     this.#source = source;
     this.#idleMs = idleMs;
     this.#minRate = minBytesPerSecond;
     this.#clock = clock;
-    this.#timer = setInterval(() => this.#look(), Math.ceil(idleMs / LOOKS));
+    this.#round = Round.every(Math.ceil(idleMs / LOOKS));
+    this.#round.add(this);
     source.on('error', this.#failed).on('close', this.#closed);
   }
 
-  override _read(): void {
-    if (this.#waitingSince !== null) return;
+  override resume(): this {
+    if (this.#waitingSince !== null || this.destroyed || this.readableEnded) return this;
     this.#waitingSince = this.#clock();
-    if (this.#begun) this.#source.resume();
+    if (this.#source.readableEnded) this.end();
+    else if (this.#begun) this.#source.resume();
     else this.#begin();
+    return this;
   }
 
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    clearInterval(this.#timer);
-    this.#source.off('data', this.#data).off('end', this.#ended).off('close', this.#closed);
-    if (!this.#source.readableEnded) this.#source.pause();
-    callback(error);
-  }
-
-  #begin(): void {
-    this.#begun = true;
-    if (this.#source.readableEnded) this.#ended();
-    else if (this.#source.destroyed) this.#closed();
-    else this.#source.on('data', this.#data).on('end', this.#ended).resume();
-  }
-
-  readonly #data = (chunk: Buffer): void => {
-    this.#bytes += chunk.length;
-    this.#lastByteAt = this.#clock();
-    if (this.push(chunk)) return;
+  override pause(): this {
+    if (this.#waitingSince === null || this.destroyed || this.readableEnded) return this;
     this.#source.pause();
     this.#waitedMs += this.#waited();
     this.#waitingSince = null;
-  };
-
-  readonly #ended = (): void => {
-    clearInterval(this.#timer);
-    this.push(null);
-  };
-
-  /** Stays attached for good: a request that breaks off later must not throw. */
-  readonly #failed = (error: Error): void => {
-    if (!this.destroyed) this.destroy(isWindlassError(error) ? error : aborted(error));
-  };
-
-  readonly #closed = (): void => {
-    if (!this.#source.readableEnded) this.destroy(aborted());
-  };
-
-  #waited(): number {
-    return this.#waitingSince === null ? 0 : this.#clock() - this.#waitingSince;
+    return this;
   }
 
-  #look(): void {
+  protected override release(): void {
+    this.#round.remove(this);
+    this.#source.off('data', this.#data).off('end', this.#ended).off('close', this.#closed);
+    if (!this.#source.readableEnded) this.#source.pause();
+  }
+
+  /** Gives it up when it is too slow. */
+  look(): void {
     if (this.#waitingSince === null) return;
     const now = this.#clock();
     const waited = this.#waitedMs + this.#waited();
@@ -105,8 +81,71 @@ class WatchedBody extends Readable {
       this.#tooSlow(`Fewer than ${this.#minRate} bytes a second arrived.`);
   }
 
+  #begin(): void {
+    this.#begun = true;
+    if (this.#source.destroyed) this.#closed();
+    else this.#source.on('data', this.#data).on('end', this.#ended).resume();
+  }
+
+  readonly #data = (chunk: Buffer): void => {
+    this.#bytes += chunk.length;
+    this.#lastByteAt = this.#clock();
+    this.emit('data', chunk);
+  };
+
+  /** The end may come with the last bytes, and these make the reader pause: it is told when it goes on. */
+  readonly #ended = (): void => {
+    if (this.#waitingSince === null) this.#round.remove(this);
+    else this.end();
+  };
+
+  /** Stays attached for good: a request that breaks off later must not throw. */
+  readonly #failed = (error: Error): void => void this.destroy(isWindlassError(error) ? error : aborted(error));
+
+  readonly #closed = (): void => {
+    if (!this.#source.readableEnded) this.destroy(aborted());
+  };
+
+  #waited(): number {
+    return this.#waitingSince === null ? 0 : this.#clock() - this.#waitingSince;
+  }
+
   #tooSlow(detail: string): void {
     this.destroy(new WindlassError('upload_timeout', detail));
+  }
+}
+
+/** Looks at all bodies that want it equally often: a timer for each would cost a small one more than the watching. */
+class Round {
+  static readonly #rounds = new Map<number, Round>();
+  readonly #everyMs: number;
+  readonly #bodies = new Set<WatchedBody>();
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(everyMs: number) {
+    this.#everyMs = everyMs;
+  }
+
+  static every(ms: number): Round {
+    const round = Round.#rounds.get(ms) ?? new Round(ms);
+    Round.#rounds.set(ms, round);
+    return round;
+  }
+
+  add(body: WatchedBody): void {
+    this.#bodies.add(body);
+    this.#timer ??= setInterval(() => this.#look(), this.#everyMs);
+  }
+
+  remove(body: WatchedBody): void {
+    this.#bodies.delete(body);
+    if (this.#bodies.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #look(): void {
+    for (const body of this.#bodies) body.look();
   }
 }
 

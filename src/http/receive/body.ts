@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
 import type { Context } from 'koa';
+import type { ByteSource } from '../../byte-source.ts';
 import { WindlassError } from '../../errors.ts';
 import { type ProgressLimits, watchProgress } from '../../progress.ts';
 import { sendContinue } from '../refusal.ts';
 import { invalid } from './fields.ts';
 
 /** Begins to read the body of a request: asks for it where the client waits for that, and watches that it comes. */
-export function openBody(ctx: Context, limits: ProgressLimits): Readable {
+export function openBody(ctx: Context, limits: ProgressLimits): ByteSource {
   sendContinue(ctx);
   return watchProgress(ctx.req, limits);
 }

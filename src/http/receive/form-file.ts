@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { ByteSource } from '../../byte-source.ts';
 import { OCTET_STREAM } from '../../core/content-type.ts';
 import { cleanFilename } from '../../core/filename.ts';
 import { WindlassError } from '../../errors.ts';
@@ -35,7 +35,7 @@ export interface FormFile {
 }
 
 /** Takes the file, once all that stands before it has been found in order. */
-export async function takeFormFile(openFile: () => Readable, form: FormFile): Promise<TakenForm> {
+export async function takeFormFile(openFile: () => ByteSource, form: FormFile): Promise<TakenForm> {
   const fields = validate(uploadFields, form.fields.values);
   const contentType = form.contentType ?? OCTET_STREAM;
   requireAllowed(contentType, form.limits.allowedTypes);

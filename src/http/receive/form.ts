@@ -1,6 +1,6 @@
-import type { Readable } from 'node:stream';
 import { parse as parseContentType } from 'content-type';
 import type { Context } from 'koa';
+import { asReadable, type ByteSource } from '../../byte-source.ts';
 import type { ProgressLimits } from '../../progress.ts';
 import { openBody } from './body.ts';
 import { invalid } from './fields.ts';
@@ -35,8 +35,6 @@ export async function receiveForm(
   progress: ProgressLimits,
 ): Promise<TakenForm> {
   const body = openBody(ctx, progress);
-  // It may break off while nobody reads it: whoever begins to finds that out.
-  body.on('error', () => undefined);
   const first = await firstChunk(body);
   // multer would wait for it without end.
   if (body.errored) throw body.errored;
@@ -48,26 +46,26 @@ export async function receiveForm(
     const form = new PlainForm({ body, boundary: announced.boundary, fields, first: first.subarray(length), maxRestBytes });
     return takePlain(body, form, { ...plain, intake, limits, sizeHint: announced.length });
   }
-  if (first.length > 0) body.unshift(first);
-  return new FormReader(announced, intake, limits).read(body, ctx);
+  return new FormReader(announced, intake, limits).read(asReadable(body, first), ctx);
 }
 
 /** Resolves with the first bytes of a body, which then pauses; with none when it ends before. */
-function firstChunk(body: Readable): Promise<Buffer> {
+function firstChunk(body: ByteSource): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const settle = (chunk = Buffer.alloc(0)): void => {
-      body.off('data', settle).off('end', settle).off('error', reject).pause();
+    const settle = (chunk: Buffer): void => {
+      body.off('data', settle).off('end', ended).off('error', reject).pause();
       resolve(chunk);
     };
-    body.on('error', reject).on('end', settle).on('data', settle);
+    const ended = (): void => settle(Buffer.alloc(0));
+    body.on('error', reject).on('end', ended).on('data', settle).resume();
   });
 }
 
 /** Is not told what has been read of the body: that would stay in memory until the file has come. */
-async function takePlain(body: Readable, form: PlainForm, file: FormFile): Promise<TakenForm> {
+async function takePlain(body: ByteSource, form: PlainForm, file: FormFile): Promise<TakenForm> {
   let taken: TakenForm | null = null;
   try {
-    taken = await takeFormFile(() => form.file, file);
+    taken = await takeFormFile(() => form, file);
     await form.whole;
     return taken;
   } catch (error) {

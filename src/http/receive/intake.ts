@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { ByteSource } from '../../byte-source.ts';
 import { isAllowed, isTelling } from '../../core/content-type.ts';
 import { WindlassError } from '../../errors.ts';
 import { ingest } from '../../ingest.ts';
@@ -35,7 +35,7 @@ export interface TakenFile {
  * Streams one file to the disk and holds it against what was said about it. The body is asked for only when there is a
  * file to put it into; nothing is left of a file that fails. Throws `too_large`, `content_mismatch`, `digest_mismatch`, `invalid_request`, `spool_full`, and what the body ends with.
  */
-export async function takeFile(openBody: () => Readable, intake: Intake, claim: Claim): Promise<TakenFile> {
+export async function takeFile(openBody: () => ByteSource, intake: Intake, claim: Claim): Promise<TakenFile> {
   const file = await intake.open(claim.sizeHint);
   try {
     const { size, sha256 } = await ingest(openBody(), file, {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import type { Readable } from 'node:stream';
 import type { Context } from 'koa';
+import type { ByteSource } from '../../byte-source.ts';
 import { essence } from '../../core/content-type.ts';
 import { isWindlassError, WindlassError } from '../../errors.ts';
 import { declaredLength, openBody, refuseEncoded } from './body.ts';
@@ -44,12 +44,12 @@ function requireJson(type: string): void {
 }
 
 /** Copied together at once: a chunk costs more memory than its bytes, and clients choose how small chunks are. */
-async function readAll(body: Readable, maxBytes: number): Promise<Buffer> {
+function readAll(body: ByteSource, maxBytes: number): Promise<Buffer> {
   let bytes = Buffer.allocUnsafe(Math.min(FIRST_BYTES, maxBytes));
   let size = 0;
-  for await (const chunk of body) {
+  const take = (chunk: Buffer): void => {
     const end = size + chunk.length;
-    if (end > maxBytes) throw tooLarge(maxBytes);
+    if (end > maxBytes) return void body.destroy(tooLarge(maxBytes));
     if (end > bytes.length) {
       const larger = Buffer.allocUnsafe(Math.min(2 * end, maxBytes));
       bytes.copy(larger, 0, 0, size);
@@ -57,8 +57,11 @@ async function readAll(body: Readable, maxBytes: number): Promise<Buffer> {
     }
     chunk.copy(bytes, size);
     size = end;
-  }
-  return bytes.subarray(0, size);
+  };
+  return new Promise((resolve, reject) => {
+    body.on('error', reject).on('end', () => resolve(bytes.subarray(0, size)));
+    body.on('data', take).resume();
+  });
 }
 
 const tooLarge = (limit: number): WindlassError => new WindlassError('too_large', `The body is larger than ${limit} bytes.`, { limit });

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { Readable } from 'node:stream';
+import { type ByteSource, SimpleSource } from '../../byte-source.ts';
 import type { WindlassError } from '../../errors.ts';
 import { invalid } from './fields.ts';
 import { FILE_PART, FormFields } from './form-fields.ts';
@@ -12,7 +12,6 @@ const PLAIN_HEAD =
   /^Content-Disposition: form-data; name="([A-Za-z]{1,64})"(?:; filename="(?!\.{1,2}")([^"\\/%\x00-\x1f\x7f]{1,255})")?(?:\r\nContent-Type: ([\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}))?$/i;
 const HEAD_END = '\r\n\r\n';
 const MAX_HEAD_BYTES = 1024;
-const READ_AHEAD = 256 * 1024;
 
 /** What a form begins with, up to the first byte of its file. */
 export interface PlainBeginning {
@@ -65,7 +64,7 @@ function plainHead(bytes: Buffer, from: number): Head | null {
 
 export interface PlainFormParts {
   /** Paused. */
-  body: Readable;
+  body: ByteSource;
   boundary: string;
   fields: FormFields;
   /** What has been read of the body: the file from its first byte. */
@@ -74,10 +73,8 @@ export interface PlainFormParts {
   maxRestBytes: number;
 }
 
-/** A form that began plainly, from its file on. */
-export class PlainForm {
-  /** Ends where the file ends; destroyed with what the form breaks off with. */
-  readonly file: Readable;
+/** The file of a form that began plainly: ends where the file ends, and is destroyed with what the form breaks off with. */
+export class PlainForm extends SimpleSource {
   /** Resolves when the form has come whole; rejects with what is wrong behind its file. */
   readonly whole: Promise<void>;
   readonly #whole = Promise.withResolvers<void>();
@@ -85,28 +82,44 @@ export class PlainForm {
   readonly #end: PartEnd;
   /** Until it is read: a slow file would otherwise keep its first chunk to its end. */
   #first: Buffer | null;
+  #paused = true;
   /** What has come behind the delimiter, until it is clear what that is; null before. */
   #rest: Buffer | null = null;
   #restBytes = 0;
   #closed = false;
 
   constructor({ first, ...parts }: PlainFormParts) {
+    super();
     this.#parts = parts;
     this.#first = first;
     this.#end = new PartEnd(parts.boundary);
-    this.file = new Readable({ highWaterMark: READ_AHEAD, read: () => this.#read() });
     this.whole = this.#whole.promise;
     // The file may fail first, and nobody ask for the rest.
     this.whole.catch(() => undefined);
   }
 
-  #read(): void {
+  override pause(): this {
+    this.#paused = true;
+    if (!this.readableEnded) this.#parts.body.pause();
+    return this;
+  }
+
+  override resume(): this {
+    this.#paused = false;
+    if (this.#first) this.#begin(this.#first);
+    if (!this.#paused) this.#parts.body.resume();
+    return this;
+  }
+
+  protected override release(): void {
+    if (this.destroyed) this.#parts.body.pause();
+  }
+
+  #begin(first: Buffer): void {
     const { body } = this.#parts;
-    const first = this.#first;
-    if (!first) return void body.resume();
     this.#first = null;
     if (body.destroyed) return void this.#fail(body.errored ?? malformed());
-    body.on('data', this.#take).on('end', this.#ended).on('error', this.#failed).resume();
+    body.on('data', this.#take).on('end', this.#ended).on('error', this.#failed);
     this.#take(first);
   }
 
@@ -117,12 +130,12 @@ export class PlainForm {
 
   #takeFile(chunk: Buffer): void {
     const { content, rest } = this.#end.take(chunk);
-    let more = true;
-    for (const bytes of content) more = this.file.push(bytes);
-    if (rest) {
-      this.file.push(null);
-      this.#takeRest(rest.subarray(this.#end.delimiterLength));
-    } else if (!more) this.#parts.body.pause();
+    for (const bytes of content) this.emit('data', bytes);
+    if (!rest || this.destroyed) return;
+    this.end();
+    this.#takeRest(rest.subarray(this.#end.delimiterLength));
+    // Whoever has had the file asks for nothing more.
+    this.#parts.body.resume();
   }
 
   /** Nothing may follow but the end of the form. */
@@ -157,7 +170,7 @@ export class PlainForm {
   #fail(error: Error): void {
     this.#parts.body.off('data', this.#take).off('end', this.#ended);
     // A file that has come whole is read on.
-    if (!this.#rest) this.file.destroy(error);
+    this.destroy(error);
     this.#whole.reject(error);
   }
 }

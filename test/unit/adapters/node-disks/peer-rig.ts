@@ -9,6 +9,7 @@ import { LocalDisk } from '../../../../src/adapters/disk/local-disk.ts';
 import { internalEndpoint } from '../../../../src/adapters/node-disks/endpoint.ts';
 import { type Agents, closeAgents, openAgents, type Peer } from '../../../../src/adapters/node-disks/peer.ts';
 import { RemoteDisk } from '../../../../src/adapters/node-disks/remote-disk.ts';
+import { asReadable } from '../../../../src/byte-source.ts';
 import { isWindlassError } from '../../../../src/errors.ts';
 import { openBody } from '../../../../src/http/receive/body.ts';
 import { respondAndDrain } from '../../../../src/http/refusal.ts';
@@ -51,7 +52,7 @@ export class PeerRig {
       secret: SECRET,
       clock: Date.now,
       maxReceiving: MOST_AT_ONCE,
-      openBody: (ctx: Context): Readable => openBody(ctx, { idleMs: 60_000, minBytesPerSecond: 0 }),
+      openBody: (ctx: Context): Readable => asReadable(openBody(ctx, { idleMs: 60_000, minBytesPerSecond: 0 })),
     });
   }
 
