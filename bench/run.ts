@@ -41,9 +41,9 @@ const UPLOADS: { scenario: string; folder: string; work: Work; before?: Work }[]
   { scenario: '16 × 64 MiB at once', folder: disk, work: { count: 16, parallel: 16, size: quick ? 8 * MIB : 64 * MIB } },
   { scenario: '2,000 × 64 KiB, 32 at once, tmpfs', folder: tmpfs, work: { count: scale(2000), parallel: 32, size: 64 * KIB } },
   {
-    scenario: '2,000 × 64 KiB, 32 at once, tmpfs, after 8,000 others',
+    scenario: '8,000 × 64 KiB, 32 at once, tmpfs, after 8,000 others',
     folder: tmpfs,
-    work: { count: scale(2000), parallel: 32, size: 64 * KIB },
+    work: { count: scale(8000), parallel: 32, size: 64 * KIB },
     before: { count: scale(8000), parallel: 32, size: 64 * KIB },
   },
   { scenario: '2,000 × 64 KiB, 32 at once, disk', folder: disk, work: { count: scale(2000), parallel: 32, size: 64 * KIB } },
