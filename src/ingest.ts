@@ -6,8 +6,6 @@ import type { DiskFile } from './ports/disk.ts';
 import { HEAD_BYTES } from './sniff.ts';
 import { collectYoungGarbage } from './young-garbage.ts';
 
-export { watchProgress } from './progress.ts';
-
 /** Written at once where few uploads are under way: few system calls, and at most twice as much memory for each. */
 const MAX_BATCH_BYTES = 1024 * 1024;
 const MIN_BATCH_BYTES = 64 * 1024;
