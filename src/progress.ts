@@ -115,7 +115,7 @@ class WatchedBody extends SimpleSource {
   }
 }
 
-/** Looks at all bodies that want it equally often: a timer for each would cost a small one more than the watching. */
+/** Looks at all bodies that want it equally often. Most come and go between two looks: none has to set and clear a timer of its own. */
 class Round {
   static readonly #rounds = new Map<number, Round>();
   readonly #everyMs: number;

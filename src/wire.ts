@@ -20,9 +20,8 @@ import { SqliteResourceRepository } from './adapters/records/sqlite/resources.ts
 import { SqliteUploadRepository } from './adapters/records/sqlite/uploads.ts';
 import { type Database, openDatabase } from './adapters/sqlite/database.ts';
 import { InProcessUploadEvents } from './adapters/upload-events/in-process.ts';
-import { asReadable } from './byte-source.ts';
 import type { Config } from './config.ts';
-import { openBody } from './http/receive/body.ts';
+import { openStream } from './http/receive/body.ts';
 import { idSource } from './ids.ts';
 import type { Metrics } from './metrics.ts';
 import { observedStore } from './observed-store.ts';
@@ -191,7 +190,7 @@ const PROBE_MS = 15_000;
 
 function openInternalBody(ctx: Context): Readable {
   ctx.req.socket.setKeepAlive(true, PROBE_MS);
-  return asReadable(openBody(ctx, { idleMs: SILENCE_MS, minBytesPerSecond: 0, clock }));
+  return openStream(ctx, { idleMs: SILENCE_MS, minBytesPerSecond: 0, clock });
 }
 
 function spoolAt({ INTERNAL_SECRET: secret, NODE_NAME: node }: Config, url: string): NodeDisk | null {
@@ -241,7 +240,7 @@ async function objectsOnDisk({ config, metrics, publicUrl, clock, onDisk }: Wiri
   const secret = config.LINK_SECRET ?? (await loadOrCreateSecret(join(config.DATA_DIR, 'secrets', 'link.key')));
   const presigner = new DiskPresigner({ secret, publicUrl });
   const limits = { idleMs: config.UPLOAD_IDLE_SECONDS * 1000, minBytesPerSecond: config.MIN_UPLOAD_BYTES_PER_SECOND, clock };
-  const endpoint = storeEndpoint({ store, presigner, clock, watch: (_body, ctx) => asReadable(openBody(ctx, limits)) });
+  const endpoint = storeEndpoint({ store, presigner, clock, watch: (_body, ctx) => openStream(ctx, limits) });
   return { ports: { store: observedStore(store, metrics), presigner }, provisioned: [], endpoint };
 }
 

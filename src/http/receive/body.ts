@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { Context } from 'koa';
-import type { ByteSource } from '../../byte-source.ts';
+import { asReadable, type ByteSource } from '../../byte-source.ts';
 import { WindlassError } from '../../errors.ts';
 import { type ProgressLimits, watchProgress } from '../../progress.ts';
 import { sendContinue } from '../refusal.ts';
@@ -11,6 +12,9 @@ export function openBody(ctx: Context, limits: ProgressLimits): ByteSource {
   sendContinue(ctx);
   return watchProgress(ctx.req, limits);
 }
+
+/** The same for a reader that iterates over it. */
+export const openStream = (ctx: Context, limits: ProgressLimits): Readable => asReadable(openBody(ctx, limits));
 
 /** Bytes of the body, null when the client does not say (chunked). A request without a body has 0. */
 export function declaredLength({ headers }: IncomingMessage): number | null {

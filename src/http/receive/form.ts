@@ -36,7 +36,7 @@ export async function receiveForm(
 ): Promise<TakenForm> {
   const body = openBody(ctx, progress);
   const first = await firstChunk(body);
-  // multer would wait for it without end.
+  // No file is opened for a client that is gone.
   if (body.errored) throw body.errored;
   const plain = plainBeginning(first, announced.boundary, limits.fieldBytes);
   if (plain) {

@@ -9,9 +9,8 @@ import { LocalDisk } from '../../../../src/adapters/disk/local-disk.ts';
 import { internalEndpoint } from '../../../../src/adapters/node-disks/endpoint.ts';
 import { type Agents, closeAgents, openAgents, type Peer } from '../../../../src/adapters/node-disks/peer.ts';
 import { RemoteDisk } from '../../../../src/adapters/node-disks/remote-disk.ts';
-import { asReadable } from '../../../../src/byte-source.ts';
 import { isWindlassError } from '../../../../src/errors.ts';
-import { openBody } from '../../../../src/http/receive/body.ts';
+import { openStream } from '../../../../src/http/receive/body.ts';
 import { respondAndDrain } from '../../../../src/http/refusal.ts';
 import { createHttpServer, listen } from '../../../../src/http/server.ts';
 import { writeFileTo } from '../../../support/platform.ts';
@@ -52,7 +51,7 @@ export class PeerRig {
       secret: SECRET,
       clock: Date.now,
       maxReceiving: MOST_AT_ONCE,
-      openBody: (ctx: Context): Readable => asReadable(openBody(ctx, { idleMs: 60_000, minBytesPerSecond: 0 })),
+      openBody: (ctx: Context): Readable => openStream(ctx, { idleMs: 60_000, minBytesPerSecond: 0 }),
     });
   }
 
