@@ -1,7 +1,9 @@
+import { collectYoungGarbage } from './chunk-memory.ts';
+
 /** Small enough that a slow upload holds little, large enough that a chunk of a socket fits. */
 const BLOCK_BYTES = 64 * 1024;
 /** Blocks that are used again and again; what is needed beyond is left to the garbage collector. */
-const SHARED_BLOCKS = 128;
+const SHARED_BLOCKS = 256;
 
 /** Shared, so that another thread can write what is in it without a copy. Its pages take memory when they are first used. */
 const shared = new SharedArrayBuffer(SHARED_BLOCKS * BLOCK_BYTES);
@@ -45,7 +47,11 @@ export class Batch {
 
   /** Gives the blocks back: nobody may use the chunks any more. */
   release(): void {
-    for (const block of this.#blocks) if (block.buffer === shared) spare.push(block);
+    for (const block of this.#blocks) {
+      if (block.buffer === shared) spare.push(block);
+      // Not freed by hand: a connection that breaks off may still be reading it.
+      else collectYoungGarbage(BLOCK_BYTES);
+    }
     this.#blocks = [];
     this.#filled = BLOCK_BYTES;
   }

@@ -4,7 +4,10 @@ import { Readable } from 'node:stream';
 /** Bytes read ahead while the reader is busy. */
 const READ_AHEAD = 256 * 1024;
 
-/** What one reader needs of the bytes of a request, which any `Readable` has. Its reader listens first, then calls `resume`. */
+/**
+ * What one reader needs of the bytes of a request, which any `Readable` has. Its reader listens first, then calls `resume`;
+ * the chunks are its own from then on.
+ */
 export interface ByteSource {
   readonly destroyed: boolean;
   /** What it was destroyed with. */

@@ -1,15 +1,15 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Batch } from './batch.ts';
 import type { ByteSource } from './byte-source.ts';
+import { collectYoungGarbage, freeChunk } from './chunk-memory.ts';
 import { WindlassError } from './errors.ts';
 import type { DiskFile } from './ports/disk.ts';
 import { HEAD_BYTES } from './sniff.ts';
-import { collectYoungGarbage } from './young-garbage.ts';
 
 /** Written at once where few uploads are under way: few system calls, and at most twice as much memory for each. */
 const MAX_BATCH_BYTES = 1024 * 1024;
 const MIN_BATCH_BYTES = 64 * 1024;
-/** The chunks of a smaller body are taken along by the collections that the rest of its request leads to. */
+/** Where they cannot be freed, the chunks of a smaller body are taken along by the collections that the rest of its request leads to. */
 const COLLECTED_FROM_BYTES = 128 * 1024;
 /** What all uploads of this process may gather together, in about; slow ones fill their batches, too. */
 const ALL_BATCHES_BYTES = 8 * 1024 * 1024;
@@ -91,7 +91,6 @@ class Ingest {
   readonly #data = (chunk: Buffer): void => {
     this.#size += chunk.length;
     this.#options.onBytes?.(chunk.length);
-    if (this.#size > COLLECTED_FROM_BYTES) collectYoungGarbage(chunk.length);
     const { maxBytes, expectedSize } = this.#options;
     if (this.#size > maxBytes) this.#fail(tooLarge(maxBytes));
     else if (expectedSize !== null && this.#size > expectedSize) this.#fail(wrongSize(expectedSize, this.#size));
@@ -102,6 +101,8 @@ class Ingest {
     this.#hash.update(chunk);
     if (this.#gathered.size === 0) this.#gatheredSince = this.#now();
     this.#gathered.add(chunk);
+    const { length } = chunk;
+    if (!freeChunk(chunk) && this.#size > COLLECTED_FROM_BYTES) collectYoungGarbage(length);
     if (!this.#inspection && this.#size >= HEAD_BYTES) this.#inspect();
     if (!this.#full()) return;
     if (this.#writing) this.#body.pause();

@@ -64,7 +64,7 @@ test('what arrives slowly is written every few seconds, so that the file is seen
   async function* slow(): AsyncGenerator<Buffer> {
     for (let second = 0; second < 3600; second += 1) {
       now = second * 1000;
-      yield chunk;
+      yield Buffer.from(chunk);
     }
   }
   const times: number[] = [];
@@ -89,6 +89,17 @@ test('many chunks are written at once, a mebibyte at most, and tiny ones in few 
   expect(tiny).toMatchObject({ writes: 1, largest: 2000, pieces: 1 });
 });
 
+test('the memory of a chunk is given back at once, but not that of a buffer which the chunk is a part of', async () => {
+  const file = new MemoryFile();
+  const chunks = [randomBytes(64 * 1024), randomBytes(100)];
+  const bytes = Buffer.concat(chunks);
+  const [large, rest] = [Buffer.from(bytes), Buffer.from(bytes)];
+  const done = await ingest(Readable.from([large, rest.subarray(1)]), file, anySize);
+  expect(done).toEqual({ size: 2 * bytes.length - 1, sha256: sha256(file.bytes) });
+  expect(file.bytes.equals(Buffer.concat([bytes, bytes.subarray(1)]))).toBe(true);
+  expect([large.buffer.byteLength, rest.buffer.byteLength]).toEqual([0, bytes.length]);
+});
+
 test('a slow disk stops the reading: two batches are in memory, not the body', async () => {
   const { promise: gate, resolve: release } = Promise.withResolvers<void>();
   const body = new PassThrough({ highWaterMark: 1024 });
@@ -96,7 +107,7 @@ test('a slow disk stops the reading: two batches are in memory, not the body', a
   const done = ingest(body, file, anySize);
   const chunk = randomBytes(64 * 1024);
   let sent = 0;
-  while (sent < 100 && body.write(chunk)) {
+  while (sent < 100 && body.write(Buffer.from(chunk))) {
     sent += 1;
     await new Promise(setImmediate);
   }

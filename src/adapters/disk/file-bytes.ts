@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import { collectYoungGarbage } from '../../chunk-memory.ts';
 import type { ByteRange } from '../../ports/disk.ts';
-import { collectYoungGarbage } from '../../young-garbage.ts';
 
 /** More are not read with less CPU time; each slow reader holds up to two such pieces. */
 const READ_BYTES = 512 * 1024;

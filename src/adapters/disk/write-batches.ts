@@ -1,6 +1,6 @@
 import { Batch } from '../../batch.ts';
+import { collectYoungGarbage } from '../../chunk-memory.ts';
 import type { DiskFile } from '../../ports/disk.ts';
-import { collectYoungGarbage } from '../../young-garbage.ts';
 
 const BATCH_BYTES = 1024 * 1024;
 

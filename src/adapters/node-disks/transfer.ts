@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
-import { collectYoungGarbage } from '../../young-garbage.ts';
+import { collectYoungGarbage } from '../../chunk-memory.ts';
 import { ask, type Peer, patienceOf, refused, unavailable } from './peer.ts';
 
 /** How often a transfer is resumed that brought nothing since the last time, and the first of the growing pauses between. */

@@ -84,7 +84,7 @@ export class Connection {
     if (mode !== 'wal') this.exec('PRAGMA journal_mode = WAL');
     // FULL, not the usual NORMAL: an acknowledged write survives a power cut too. Group commit pays for it.
     // fullfsync makes a flush reach the disk on macOS; elsewhere it means nothing.
-    this.exec('PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY');
+    this.exec('PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA temp_store = MEMORY');
     this.#database.function('merge_members', { deterministic: true }, mergeMembers);
     this.#database.function('append_items', { deterministic: true }, appendItems);
     this.#database.function('without_items', { deterministic: true }, withoutItems);

@@ -43,7 +43,7 @@ export async function receiveForm(
     const { fields, length } = plain;
     fields.beginFile();
     const maxRestBytes = formOverhead(limits.fieldBytes);
-    const form = new PlainForm({ body, boundary: announced.boundary, fields, first: first.subarray(length), maxRestBytes });
+    const form = new PlainForm({ body, boundary: announced.boundary, fields, first, fileAt: length, maxRestBytes });
     return takePlain(body, form, { ...plain, intake, limits, sizeHint: announced.length });
   }
   return new FormReader(announced, intake, limits).read(asReadable(body, first), ctx);

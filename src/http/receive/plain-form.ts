@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { type ByteSource, SimpleSource } from '../../byte-source.ts';
+import { freeChunk } from '../../chunk-memory.ts';
 import type { WindlassError } from '../../errors.ts';
 import { invalid } from './fields.ts';
 import { FILE_PART, FormFields } from './form-fields.ts';
@@ -67,8 +68,10 @@ export interface PlainFormParts {
   body: ByteSource;
   boundary: string;
   fields: FormFields;
-  /** What has been read of the body: the file from its first byte. */
+  /** What has been read of the body. */
   first: Buffer;
+  /** Where in `first` the file begins. */
+  fileAt: number;
   /** How much may come behind the file, in bytes. */
   maxRestBytes: number;
 }
@@ -116,16 +119,18 @@ export class PlainForm extends SimpleSource {
   }
 
   #begin(first: Buffer): void {
-    const { body } = this.#parts;
+    const { body, fileAt } = this.#parts;
     this.#first = null;
     if (body.destroyed) return void this.#fail(body.errored ?? malformed());
     body.on('data', this.#take).on('end', this.#ended).on('error', this.#failed);
-    this.#take(first);
+    this.#takeFile(first.subarray(fileAt));
+    freeChunk(first);
   }
 
   readonly #take = (chunk: Buffer): void => {
     if (this.#rest) this.#takeRest(chunk);
     else this.#takeFile(chunk);
+    freeChunk(chunk);
   };
 
   #takeFile(chunk: Buffer): void {

@@ -42,11 +42,14 @@ interface Outcome {
   problem?: { code: string; detail: string; errors: unknown };
 }
 
+/** As a request's chunks come: each all of its buffer, which is given back once the chunk has been read. */
+const ownBuffer = (chunk: Buffer): Buffer => Buffer.from(Uint8Array.from(chunk).buffer);
+
 /** What becomes of a form that comes in these chunks, by `read`. */
 async function outcome(
   chunks: readonly Buffer[],
   read: 'at best' | 'by the parser',
-  source = Readable.from(chunks, { objectMode: false }),
+  source = Readable.from(chunks.map(ownBuffer), { objectMode: false }),
 ): Promise<Outcome> {
   const body = Object.assign(source, {
     headers: { 'content-type': `multipart/form-data; boundary=${BOUNDARY}`, 'transfer-encoding': 'chunked' },

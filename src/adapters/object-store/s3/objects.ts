@@ -7,9 +7,9 @@ import {
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
 } from '@aws-sdk/client-s3';
+import { collectYoungGarbage } from '../../../chunk-memory.ts';
 import type { ByteRange } from '../../../ports/disk.ts';
 import type { ObjectInfo, ObjectSource } from '../../../ports/object-store.ts';
-import { collectYoungGarbage } from '../../../young-garbage.ts';
 import type { S3Connection } from './connection.ts';
 import { within } from './deadline.ts';
 import { ABSENT, ABSENT_PERHAPS, failureOf, isNameless, NO_STORE, nullIf, refusalOf, unavailable } from './failure.ts';
