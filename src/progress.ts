@@ -35,6 +35,8 @@ class WatchedBody extends SimpleSource {
   #waitedMs = 0;
   #lastByteAt = 0;
   #begun = false;
+  /** Came while the reader had enough; only then is the source paused, for most readers go on before anything comes. */
+  #early: Buffer | null = null;
 
   constructor(source: Readable, { idleMs, minBytesPerSecond, clock = Date.now }: ProgressLimits) {
     super();
@@ -50,21 +52,23 @@ class WatchedBody extends SimpleSource {
   override resume(): this {
     if (this.#waitingSince !== null || this.destroyed || this.readableEnded) return this;
     this.#waitingSince = this.#clock();
+    if (this.#early) this.#tell(this.#early);
+    if (this.#waitingSince === null || this.destroyed) return this;
     if (this.#source.readableEnded) this.end();
-    else if (this.#begun) this.#source.resume();
-    else this.#begin();
+    else if (!this.#begun) this.#begin();
+    else if (this.#source.isPaused()) this.#source.resume();
     return this;
   }
 
   override pause(): this {
     if (this.#waitingSince === null || this.destroyed || this.readableEnded) return this;
-    this.#source.pause();
     this.#waitedMs += this.#waited();
     this.#waitingSince = null;
     return this;
   }
 
   protected override release(): void {
+    this.#early = null;
     this.#round.remove(this);
     this.#source.off('data', this.#data).off('end', this.#ended).off('close', this.#closed);
     if (!this.#source.readableEnded) this.#source.pause();
@@ -90,8 +94,16 @@ class WatchedBody extends SimpleSource {
   readonly #data = (chunk: Buffer): void => {
     this.#bytes += chunk.length;
     this.#lastByteAt = this.#clock();
-    this.emit('data', chunk);
+    if (this.#waitingSince === null) {
+      this.#early = chunk;
+      this.#source.pause();
+    } else this.#tell(chunk);
   };
+
+  #tell(chunk: Buffer): void {
+    this.#early = null;
+    this.emit('data', chunk);
+  }
 
   /** The end may come with the last bytes, and these make the reader pause: it is told when it goes on. */
   readonly #ended = (): void => {

@@ -110,6 +110,39 @@ test('an end that comes while nobody reads is told when somebody does', async ()
   await ended;
 });
 
+test('a reader that goes on before anything comes does not stop the source', async () => {
+  const source = new PassThrough();
+  const watched = watchProgress(source, { idleMs: 1000, minBytesPerSecond: 0 });
+  watched.resume();
+  await settle();
+  watched.pause();
+  await settle();
+  expect(source.isPaused()).toBe(false);
+  const arrived = once(watched.resume(), 'data');
+  source.write('x');
+  expect(await arrived).toEqual([Buffer.from('x')]);
+  watched.destroy();
+});
+
+test('a chunk that comes while nobody reads waits, and stops the source; the others come after it', async () => {
+  const source = new PassThrough();
+  const watched = watchProgress(source, { idleMs: 1000, minBytesPerSecond: 0 });
+  const told: string[] = [];
+  watched.on('data', (chunk) => void told.push(chunk.toString())).on('end', () => void told.push('end'));
+  watched.resume().pause();
+  for (const piece of ['a', 'b', 'c']) source.write(piece);
+  source.end();
+  await settle();
+  expect([told, source.isPaused()]).toEqual([[], true]);
+  watched.once('data', () => void watched.pause());
+  watched.resume();
+  await settle();
+  expect(told).toEqual(['a']);
+  watched.resume();
+  await settle();
+  expect(told).toEqual(['a', 'b', 'c', 'end']);
+});
+
 test('a client that goes away ends it as aborted, also before anybody reads', async () => {
   const source = new PassThrough();
   const watched = watchProgress(source, { idleMs: 1000, minBytesPerSecond: 0 });

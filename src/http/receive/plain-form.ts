@@ -13,6 +13,7 @@ const PLAIN_HEAD =
   /^Content-Disposition: form-data; name="([A-Za-z]{1,64})"(?:; filename="(?!\.{1,2}")([^"\\/%\x00-\x1f\x7f]{1,255})")?(?:\r\nContent-Type: ([\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}))?$/i;
 const HEAD_END = '\r\n\r\n';
 const MAX_HEAD_BYTES = 1024;
+const NOTHING = Buffer.alloc(0);
 
 /** What a form begins with, up to the first byte of its file. */
 export interface PlainBeginning {
@@ -149,12 +150,12 @@ export class PlainForm extends SimpleSource {
     this.#restBytes += chunk.length;
     if (this.#restBytes > limit) return void this.#fail(tooMuchBeside(limit));
     if (this.#closed) return;
-    this.#rest = Buffer.concat([this.#rest ?? Buffer.alloc(0), chunk]);
-    if (this.#rest.length < 2) return;
-    const next = this.#rest.toString('latin1', 0, 2);
+    const rest = this.#rest ? Buffer.concat([this.#rest, chunk]) : chunk;
+    const next = rest.toString('latin1', 0, 2);
     if (next === '--') this.#closed = true;
-    else if (next !== '\r\n') this.#fail(malformed());
-    else if (this.#rest.length > MAX_HEAD_BYTES || this.#rest.includes(HEAD_END)) this.#fail(this.#another(this.#rest));
+    else if (next.length === 2 && next !== '\r\n') this.#fail(malformed());
+    else if (rest.length > MAX_HEAD_BYTES || rest.includes(HEAD_END)) this.#fail(this.#another(rest));
+    this.#rest = this.#closed ? NOTHING : Buffer.from(rest);
   }
 
   /** Why another part is not taken. */
