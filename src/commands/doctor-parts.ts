@@ -71,7 +71,7 @@ async function checkStore({ store, newId, clock }: Pick<Platform, 'store' | 'new
   const startedAt = clock();
   // Of all requests this one is answered most clearly: with a code where credentials or bucket are wrong.
   for await (const _ of store.list(key)) break;
-  const source = { size: bytes.length, contentType: PROBE_TYPE, sha256, open: async () => Readable.from([bytes]) };
+  const source = { size: bytes.length, contentType: PROBE_TYPE, sha256, open: async () => Readable.from([Buffer.from(bytes)]) };
   try {
     await store.put(key, source);
     const read = await store.read(key);

@@ -19,6 +19,7 @@ export interface ObjectSource {
   contentType: string;
   /** Lower-case hex; the store must end up with exactly these bytes. */
   sha256: string;
+  /** The chunks of the stream are the reader's own. */
   open(range?: ByteRange): Promise<Readable>;
 }
 

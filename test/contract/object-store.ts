@@ -19,7 +19,7 @@ const sourceOf = (bytes: Buffer, overrides: Partial<ObjectSource> = {}): ObjectS
   size: bytes.length,
   contentType: 'text/plain',
   sha256: sha256(bytes),
-  open: async (range) => Readable.from([bytes.subarray(range?.start ?? 0, range ? range.end + 1 : undefined)]),
+  open: async (range) => Readable.from([Buffer.from(bytes.subarray(range?.start ?? 0, range ? range.end + 1 : undefined))]),
   ...overrides,
 });
 

@@ -153,7 +153,7 @@ describe('in the object store', () => {
       size: 10,
       contentType: 'text/plain',
       sha256: sha256Of(HELLO),
-      open: async (range) => Readable.from([bytes.subarray(range?.start ?? 0, (range?.end ?? 9) + 1)]),
+      open: async (range) => Readable.from([Buffer.from(bytes.subarray(range?.start ?? 0, (range?.end ?? 9) + 1))]),
     });
     await server.ledger.create({ ...upload, location: { store: 'disk', bucket: store.bucket, key, node: null, ...location } });
     return `/v1/uploads/${upload.id}/content`;

@@ -82,7 +82,7 @@ export async function openPresignRig(environment: Environment = {}) {
   const stage = async (key: string, bytes: Uint8Array, contentType = 'text/plain'): Promise<void> => {
     // As a client does by a link: whatever was there is replaced.
     const object = await (test.platform.store as DiskObjectStore).begin(key, { size: bytes.length, contentType, sha256: null });
-    await object.append(Readable.from([bytes]));
+    await object.append(Readable.from([Buffer.from(bytes)]));
     await object.commit();
   };
 
@@ -127,7 +127,7 @@ export async function openPresignRig(environment: Environment = {}) {
       if (!key || !multipartId) throw new Error('not a multipart upload');
       const terms = { key, multipartId, partNumber, size: bytes.length };
       await (test.platform.store as DiskObjectStore).writePart(terms, async function* () {
-        yield bytes;
+        yield Buffer.from(bytes);
       });
     },
     /** What the store holds under the upload's key of the given area. */

@@ -20,7 +20,7 @@ async function put(key: string, bytes: Buffer): Promise<string> {
     size: bytes.length,
     contentType: 'text/plain',
     sha256,
-    open: async () => Readable.from([bytes]),
+    open: async () => Readable.from([Buffer.from(bytes)]),
   });
   return etag;
 }
@@ -41,7 +41,7 @@ async function complete(): Promise<void> {
   const line = Buffer.from(`${v7()}\n`.repeat(1500));
   const parts = [];
   for (const partNumber of [1, 2, 3]) {
-    const part = await store.writePart({ key, multipartId, partNumber, size: line.length }, () => Readable.from([line]));
+    const part = await store.writePart({ key, multipartId, partNumber, size: line.length }, () => Readable.from([Buffer.from(line)]));
     if (part) parts.push(part);
   }
   say({ open: multipartId, key });

@@ -139,7 +139,7 @@ test('backups are read, too: what is missing, damaged, late or was never asked f
     size: wrong.length,
     contentType: 'text/plain',
     sha256: sha256(wrong),
-    open: async () => Readable.from([wrong]),
+    open: async () => Readable.from([Buffer.from(wrong)]),
   });
   const late = await accepted({ backup: dueBackup(Date.now()) });
   const failed = await accepted({ backup: { state: 'failed', attempts: 12, error: { code: 'store_unavailable', detail: '' }, at: 1 } });

@@ -1,12 +1,13 @@
 import { Batch } from '../../batch.ts';
-import { collectYoungGarbage } from '../../chunk-memory.ts';
+import { collectYoungGarbage, freeChunk } from '../../chunk-memory.ts';
 import type { DiskFile } from '../../ports/disk.ts';
 
 const BATCH_BYTES = 1024 * 1024;
 
 /**
  * Writes chunks as they come, many with one system call, and takes in the next batch while one is on its way to the
- * disk: two batches are held in memory, whatever the size of the file. `inspect` sees each chunk first and may throw.
+ * disk: two batches are held in memory, whatever the size of the file. `inspect` sees each chunk first and may throw;
+ * nobody has it afterwards, for its memory is given back.
  */
 export async function writeBatches(
   file: Pick<DiskFile, 'write'>,
@@ -29,8 +30,9 @@ export async function writeBatches(
   try {
     for await (const chunk of chunks) {
       inspect(chunk);
-      collectYoungGarbage(chunk.byteLength);
+      const { byteLength } = chunk;
       gathered.add(chunk);
+      if (!freeChunk(chunk)) collectYoungGarbage(byteLength);
       if (gathered.size >= BATCH_BYTES) await flush();
     }
     if (gathered.size > 0) await flush();

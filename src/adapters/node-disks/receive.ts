@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import { freeChunk } from '../../chunk-memory.ts';
 import { WindlassError } from '../../errors.ts';
 import type { Disk } from '../../ports/disk.ts';
 import { writeBatches } from '../disk/write-batches.ts';
@@ -57,6 +58,7 @@ class SealedBody {
       if (this.seal.length > 0) yield this.seal;
       if (chunk.length > SEAL_BYTES) yield chunk.subarray(0, -SEAL_BYTES);
       this.seal = Buffer.from(chunk.subarray(-SEAL_BYTES));
+      freeChunk(chunk);
     }
   }
 }

@@ -41,7 +41,7 @@ test('a store that takes bytes under the digest of others is broken, and nothing
   const put: ObjectStore['put'] = async (key, source) => {
     const bytes = await buffer(await source.open());
     const sha256 = createHash('sha256').update(bytes).digest('hex');
-    return ports.store.put(key, { ...source, sha256, open: async () => Readable.from([bytes]) });
+    return ports.store.put(key, { ...source, sha256, open: async () => Readable.from([Buffer.from(bytes)]) });
   };
   const store = new Proxy(ports.store, {
     get(target, name) {

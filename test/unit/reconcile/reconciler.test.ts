@@ -63,7 +63,12 @@ async function published(upload: Upload): Promise<Upload> {
 }
 
 async function putObject(key: string, bytes = BYTES): Promise<void> {
-  const source = { size: bytes.length, contentType: 'image/jpeg', sha256: sha256(bytes), open: async () => Readable.from([bytes]) };
+  const source = {
+    size: bytes.length,
+    contentType: 'image/jpeg',
+    sha256: sha256(bytes),
+    open: async () => Readable.from([Buffer.from(bytes)]),
+  };
   await bench.platform.store.put(key, source);
 }
 const isThere = async (key: string): Promise<boolean> => (await bench.platform.store.head(key)) !== null;
@@ -384,7 +389,7 @@ describe('backups', () => {
       size: BYTES.length,
       contentType: 'text/plain',
       sha256: sha256(BYTES),
-      open: async () => Readable.from([BYTES]),
+      open: async () => Readable.from([Buffer.from(BYTES)]),
     });
 
   test('whose job may be lost are asked for again, ever more rarely', async () => {
