@@ -1,5 +1,5 @@
 import { Batch } from '../../batch.ts';
-import { collectYoungGarbage, freeChunk } from '../../chunk-memory.ts';
+import { freeChunk } from '../../chunk-memory.ts';
 import type { DiskFile } from '../../ports/disk.ts';
 
 const BATCH_BYTES = 1024 * 1024;
@@ -30,9 +30,8 @@ export async function writeBatches(
   try {
     for await (const chunk of chunks) {
       inspect(chunk);
-      const { byteLength } = chunk;
       gathered.add(chunk);
-      if (!freeChunk(chunk)) collectYoungGarbage(byteLength);
+      freeChunk(chunk);
       if (gathered.size >= BATCH_BYTES) await flush();
     }
     if (gathered.size > 0) await flush();

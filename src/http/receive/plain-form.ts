@@ -13,7 +13,6 @@ const PLAIN_HEAD =
   /^Content-Disposition: form-data; name="([A-Za-z]{1,64})"(?:; filename="(?!\.{1,2}")([^"\\/%\x00-\x1f\x7f]{1,255})")?(?:\r\nContent-Type: ([\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}))?$/i;
 const HEAD_END = '\r\n\r\n';
 const MAX_HEAD_BYTES = 1024;
-const NOTHING = Buffer.alloc(0);
 
 /** What a form begins with, up to the first byte of its file. */
 export interface PlainBeginning {
@@ -87,7 +86,7 @@ export class PlainForm extends SimpleSource {
   /** Until it is read: a slow file would otherwise keep its first chunk to its end. */
   #first: Buffer | null;
   #paused = true;
-  /** What has come behind the delimiter, until it is clear what that is; null before. */
+  /** A copy of what has come behind the delimiter, until it is clear what that is; null before. */
   #rest: Buffer | null = null;
   #restBytes = 0;
   #closed = false;
@@ -155,7 +154,7 @@ export class PlainForm extends SimpleSource {
     if (next === '--') this.#closed = true;
     else if (next.length === 2 && next !== '\r\n') this.#fail(malformed());
     else if (rest.length > MAX_HEAD_BYTES || rest.includes(HEAD_END)) this.#fail(this.#another(rest));
-    this.#rest = this.#closed ? NOTHING : Buffer.from(rest);
+    this.#rest = Buffer.from(rest);
   }
 
   /** Why another part is not taken. */

@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Context } from 'koa';
 import multer from 'multer';
+import { collectYoungGarbage } from '../../../chunk-memory.ts';
 import { isWindlassError, WindlassError } from '../../../errors.ts';
 import type { StoreEndpointParts } from './http.ts';
 import type { IncomingObject } from './incoming-object.ts';
@@ -116,6 +117,8 @@ class Form implements multer.StorageEngine {
     try {
       for await (const chunk of this.#parts.watch(body, this.#ctx)) {
         received += chunk.byteLength;
+        // The parser passes on parts of it, which nobody can free.
+        collectYoungGarbage(chunk.byteLength);
         if (received > this.#allowance) {
           throw new WindlassError('too_large', 'The form is larger than its file and its fields can be.', { limit: this.#allowance });
         }
