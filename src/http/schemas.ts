@@ -37,12 +37,15 @@ export const metadata = z
   .refine((pairs) => Object.keys(pairs).length <= 32, { message: 'must have at most 32 pairs' })
   .meta({ description: 'Text of your own, kept with the upload: at most 32 pairs.' });
 
-/** A media type without parameters other than charset and the like; kept as sent, compared by its essence. */
+/**
+ * A media type (RFC 9110, section 8.3.1) with names as they are registered (RFC 6838, section 4.2); kept as sent,
+ * compared by its essence. It goes into headers: no line breaks, nothing beyond ASCII.
+ */
 export const contentType = z
   .string()
   .max(255)
   .regex(
-    /^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+(?:\s*;\s*[a-z0-9!#$&^_.+-]+=(?:[a-z0-9!#$&^_.+-]+|"[\x20-\x21\x23-\x5b\x5d-\x7e]*"))*$/iu,
+    /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:[ \t]*;[ \t]*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[\x20-\x21\x23-\x5b\x5d-\x7e]*"))*$/,
     'must be a media type such as image/jpeg',
   )
   .meta({ examples: ['image/jpeg'] });

@@ -20,6 +20,8 @@ test.each<[string, object, string]>([
   ['a size beyond all numbers', { filename: 'a', contentType: 'image/png', size: 2 ** 60 }, '/size'],
   ['a type that is none', { filename: 'a', contentType: 'image', size: 1 }, '/contentType'],
   ['a type with a line break', { filename: 'a', contentType: 'image/png\r\nX: y', size: 1 }, '/contentType'],
+  ['a type whose parameter comes on a line of its own', { filename: 'a', contentType: 'image/png\n;a=b', size: 1 }, '/contentType'],
+  ['a type with a letter that is no ASCII', { filename: 'a', contentType: 'image/\u212apeg', size: 1 }, '/contentType'],
   ['another method', { filename: 'a', contentType: 'image/png', size: 1, method: 'GET' }, '/method'],
   ['an unknown member', { filename: 'a', contentType: 'image/png', size: 1, key: '../x' }, '/key'],
   ['a form for what is sent in parts', { filename: 'a', contentType: 'image/png', size: 7 * MIB, method: 'POST' }, '/method'],

@@ -90,6 +90,8 @@ describe('a form that is wrong is answered before the rest of it has come, and n
     ['a second file', [file, file], 400, 'invalid_request', ''],
     ['a file part of another name', [{ ...file, name: 'attachment' }], 400, 'invalid_request', ''],
     ['a file without a filename', [field('file'), file], 400, 'invalid_request', '/file'],
+    ['a type longer than any', [{ ...file, type: `image/${'x'.repeat(300)}` }], 400, 'invalid_request', '/file'],
+    ['a type with characters that no type has', [{ ...file, type: 'image/x|y' }], 400, 'invalid_request', '/file'],
     ['no file chosen', [{ ...file, filename: '', type: 'application/octet-stream' }], 400, 'invalid_request', '/file'],
     ['too long a name', [field('n'.repeat(100)), file], 400, 'invalid_request', ''],
     ['too long a value', [field('metadata', 'v'.repeat(3000)), file], 413, 'too_large', undefined],

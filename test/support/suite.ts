@@ -15,7 +15,10 @@ function useServerElsewhere({ origin, port }: URL): Suite {
   return { server, api: new ApiClient(origin, { headers: AUTHORIZATION }) };
 }
 
-/** One server for all tests of a file. Afterwards the file fails if the server met an error it did not expect, or did not stop cleanly. */
+/**
+ * One server for all tests of a file. Afterwards the file fails if the server met an error it did not expect, if Node
+ * warned of something, or if it did not stop cleanly.
+ */
 export function useServer(settings: Settings = {}, options: ServerOptions = {}): Suite {
   if (ELSEWHERE) return useServerElsewhere(ELSEWHERE);
   const suite = {} as Suite;
@@ -28,6 +31,8 @@ export function useServer(settings: Settings = {}, options: ServerOptions = {}):
     await server.stop();
     const unexpected = server.log().filter(({ level }) => level === 'error' || level === 'fatal');
     if (unexpected.length > 0) throw new Error(`the server logged errors:\n${unexpected.map((line) => JSON.stringify(line)).join('\n')}`);
+    const warnings = server.output.match(/^\(node:\d+\) .*/gm);
+    if (warnings) throw new Error(`Node warned of the server:\n${warnings.join('\n')}`);
   });
   return suite;
 }

@@ -2,6 +2,7 @@ import type { ByteSource } from '../../byte-source.ts';
 import { OCTET_STREAM } from '../../core/content-type.ts';
 import { cleanFilename } from '../../core/filename.ts';
 import { WindlassError } from '../../errors.ts';
+import { contentType as contentTypeSchema } from '../schemas.ts';
 import { validate } from '../validation.ts';
 import { FIELD_NAMES, invalid, type UploadFieldValues, uploadFields } from './fields.ts';
 import type { FormFields } from './form-fields.ts';
@@ -38,6 +39,7 @@ export interface FormFile {
 export async function takeFormFile(openFile: () => ByteSource, form: FormFile): Promise<TakenForm> {
   const fields = validate(uploadFields, form.fields.values);
   const contentType = form.contentType ?? OCTET_STREAM;
+  if (!contentTypeSchema.safeParse(contentType).success) throw invalid('/file', 'must be of a media type such as image/jpeg');
   requireAllowed(contentType, form.limits.allowedTypes);
   const claim = { contentType, size: null, sizeHint: form.sizeHint, sha256: fields.sha256 ?? null };
   const taken = await takeFile(openFile, form.intake, claim);

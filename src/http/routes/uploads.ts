@@ -151,7 +151,7 @@ const isOver = ({ state, version }: Upload, seen: number): boolean => isFinal(st
 function stream(ctx: Context, parts: UploadRouteParts, upload: Upload, seen: number): void {
   const body = new PassThrough();
   const gone = new AbortController();
-  ctx.res.once('close', () => gone.abort());
+  body.once('close', () => gone.abort());
   ctx.set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' });
   ctx.status = 200;
   ctx.body = body;
