@@ -1,7 +1,7 @@
 import { collectYoungGarbage } from './chunk-memory.ts';
 
 /** Small enough that a slow upload holds little, large enough that a chunk of a socket fits. */
-const BLOCK_BYTES = 64 * 1024;
+export const BLOCK_BYTES = 64 * 1024;
 /** Blocks that are used again and again; what is needed beyond is left to the garbage collector. */
 const SHARED_BLOCKS = 256;
 
@@ -19,13 +19,15 @@ export class Batch {
   #blocks: Buffer[] = [];
   /** Of the last block. */
   #filled = BLOCK_BYTES;
+  #size = 0;
 
   /** Bytes. */
   get size(): number {
-    return this.#blocks.length * BLOCK_BYTES - (BLOCK_BYTES - this.#filled);
+    return this.#size;
   }
 
   add(chunk: Uint8Array): void {
+    this.#size += chunk.byteLength;
     for (let taken = 0; taken < chunk.byteLength; ) {
       if (this.#filled === BLOCK_BYTES) this.#grow();
       const copied = copyBytes(chunk, taken, this.#blocks.at(-1) as Buffer, this.#filled);
@@ -54,6 +56,7 @@ export class Batch {
     }
     this.#blocks = [];
     this.#filled = BLOCK_BYTES;
+    this.#size = 0;
   }
 
   #grow(): void {

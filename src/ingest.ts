@@ -1,5 +1,5 @@
-import { createHash, type Hash } from 'node:crypto';
-import { Batch } from './batch.ts';
+import { createHash, type Hash, hash } from 'node:crypto';
+import { Batch, BLOCK_BYTES } from './batch.ts';
 import type { ByteSource } from './byte-source.ts';
 import { collectYoungGarbage, freeChunk } from './chunk-memory.ts';
 import { WindlassError } from './errors.ts';
@@ -54,7 +54,9 @@ class Ingest {
   readonly #body: ByteSource;
   readonly #file: Pick<DiskFile, 'write'>;
   readonly #options: IngestOptions;
-  readonly #hash: Hash = createHash('sha256');
+  /** None as long as all bytes lie in one block: a small file is hashed by one call, which is cheaper than four to an object. */
+  #hash: Hash | null = null;
+  #sha256 = '';
   #size = 0;
   #gathered = new Batch();
   /** When the first of that arrived. */
@@ -76,15 +78,12 @@ class Ingest {
 
   run(): Promise<Ingested> {
     Ingest.#running += 1;
-    const ended = new Promise<Ingested>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
       this.#body.on('error', this.#fail).on('close', this.#closed);
       if (this.#body.destroyed) this.#closed();
       else this.#body.on('end', this.#end).on('data', this.#data).resume();
-    });
-    return ended.finally(() => {
-      Ingest.#running -= 1;
     });
   }
 
@@ -98,9 +97,10 @@ class Ingest {
   };
 
   #take(chunk: Buffer): void {
-    this.#hash.update(chunk);
+    this.#hash?.update(chunk);
     if (this.#gathered.size === 0) this.#gatheredSince = this.#now();
     this.#gathered.add(chunk);
+    if (!this.#hash && this.#size > BLOCK_BYTES) this.#hashGathered();
     const { length } = chunk;
     if (!freeChunk(chunk) && this.#size > COLLECTED_FROM_BYTES) collectYoungGarbage(length);
     if (!this.#inspection && this.#size >= HEAD_BYTES) this.#inspect();
@@ -147,8 +147,22 @@ class Ingest {
     const batch = this.#gathered;
     this.#gathered = this.#free;
     this.#free = batch;
-    this.#writing = batch.size > 0 ? this.#file.write(batch.chunks()) : Promise.resolve();
+    const chunks = batch.chunks();
+    this.#writing = batch.size > 0 ? this.#file.write(chunks) : Promise.resolve();
+    if (!this.#hash) this.#hashFirst(chunks);
     this.#writing.then(this.#written, this.#fail);
+  }
+
+  /** What is written first: all there is, or the beginning. */
+  #hashFirst(chunks: readonly Uint8Array[]): void {
+    const [block = NO_BYTES] = chunks;
+    if (this.#ended) this.#sha256 = hash('sha256', block);
+    else this.#hash = createHash('sha256').update(block);
+  }
+
+  #hashGathered(): void {
+    this.#hash = createHash('sha256');
+    for (const block of this.#gathered.chunks()) this.#hash.update(block);
   }
 
   readonly #written = (): void => {
@@ -164,16 +178,14 @@ class Ingest {
     // One that fails has settled it.
     await this.#inspection?.catch(() => undefined);
     if (this.#settled) return;
-    this.#settled = true;
-    this.#detach();
-    this.#resolve({ size: this.#size, sha256: this.#hash.digest('hex') });
+    this.#settle();
+    this.#resolve({ size: this.#size, sha256: this.#hash?.digest('hex') ?? this.#sha256 });
   }
 
   /** Rejects once the write under way has ended, so that the file can be discarded safely. */
   readonly #fail = (error: unknown): void => {
     if (this.#settled) return;
-    this.#settled = true;
-    this.#detach();
+    this.#settle();
     this.#gathered.release();
     this.#body.destroy();
     Promise.allSettled([this.#writing]).then(() => {
@@ -182,12 +194,15 @@ class Ingest {
     });
   };
 
-  #detach(): void {
+  #settle(): void {
+    this.#settled = true;
+    Ingest.#running -= 1;
     this.#body.off('data', this.#data).off('end', this.#end).off('close', this.#closed);
   }
 }
 
 const PASSED = Promise.resolve();
+const NO_BYTES = new Uint8Array();
 
 const sinceStart = (): number => performance.now();
 

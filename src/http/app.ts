@@ -66,11 +66,10 @@ export function createApp({
   app.use(crossOrigin(origins));
   app.use(errorAnswers({ log, metrics, docsUrl: `${publicUrl}/docs/errors` }));
   app.use(requireHost);
-  app.use(async (ctx, next) => {
+  app.use((ctx, next) => {
     if (draining()) ctx.set('Connection', 'close');
     const page = pages.get(ctx.path);
-    if (page) servePage(ctx, page);
-    else await next();
+    return page ? servePage(ctx, page) : next();
   });
   if (storeEndpoint) app.use(below('/store', storeEndpoint));
   if (internalEndpoint) app.use(below('/internal', internalEndpoint));
@@ -102,8 +101,8 @@ const requireHost: Middleware = ({ req }, next) => {
 
 const below =
   (prefix: string, middleware: Middleware): Middleware =>
-  async (ctx, next) => {
+  (ctx, next) => {
     if (ctx.path !== prefix && !ctx.path.startsWith(`${prefix}/`)) return next();
     ctx.state.route = `${prefix}/{key}`;
-    await middleware(ctx, next);
+    return middleware(ctx, next);
   };

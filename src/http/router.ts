@@ -15,13 +15,12 @@ export function routerOf(routes: readonly Route[], config: Pick<Config, 'MAX_JSO
     router.register(path, [route.method === 'get' ? ['get', 'head'] : [route.method]].flat(), (ctx: Context) => serve(ctx, route, config));
   }
   const dispatch = router.routes() as unknown as Middleware;
-  return async (ctx, next) => {
-    await dispatch(ctx, async () => {
+  return (ctx, next) =>
+    dispatch(ctx, () => {
       const allow = allowedAt(ctx.matched ?? []);
       if (allow.length > 0 && !allow.includes(ctx.method)) throw methodNotAllowed(ctx.method, allow);
-      await next();
+      return next();
     });
-  };
 }
 
 /** The methods at an address. A fixed path (`/v1/uploads/relay`) also matches a pattern (`/v1/uploads/{id}`), whose methods make no sense there. */

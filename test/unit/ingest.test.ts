@@ -7,6 +7,7 @@ import { ingest } from '../../src/ingest.ts';
 import { HEAD_BYTES } from '../../src/sniff.ts';
 
 const MIB = 1024 * 1024;
+const BLOCK = 64 * 1024;
 const code = (name: string) => expect.objectContaining({ code: name });
 
 /** Keeps what is written; each write waits until it is let go, if `held`. */
@@ -57,6 +58,18 @@ test('whatever the chunks, the file has the bytes and their digest, and their be
   );
 });
 
+test.each([0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, MIB, 2 * MIB + 1])('the digest of %i bytes', async (size) => {
+  for (const chunkSize of [size || 1, 1000, BLOCK]) {
+    const bytes = randomBytes(size);
+    const chunks = Array.from({ length: Math.ceil(size / chunkSize) }, (_, at) =>
+      Buffer.from(bytes.subarray(at * chunkSize, (at + 1) * chunkSize)),
+    );
+    const file = new MemoryFile();
+    expect(await ingest(Readable.from(chunks), file, anySize)).toEqual({ size, sha256: sha256(bytes) });
+    expect(file.bytes.equals(bytes)).toBe(true);
+  }
+});
+
 test('what arrives slowly is written every few seconds, so that the file is seen to be in use', async () => {
   let now = 0;
   const file = new MemoryFile();
@@ -74,7 +87,9 @@ test('what arrives slowly is written every few seconds, so that the file is seen
     await write(chunks);
   };
   const done = await ingest(Readable.from(slow(), { objectMode: false, highWaterMark: 1 }), file, { ...anySize, clock: () => now });
-  expect([done.size, file.bytes.length]).toEqual([3600 * chunk.length, 3600 * chunk.length]);
+  const bytes = Buffer.alloc(3600 * chunk.length, 'x');
+  expect(done).toEqual({ size: bytes.length, sha256: sha256(bytes) });
+  expect(file.bytes.equals(bytes)).toBe(true);
   // The first waits for as many bytes as a type is recognised by.
   expect(Math.max(...times.map((time, at) => time - (times[at - 1] ?? 0)))).toBeLessThan(20_000);
 });

@@ -9,13 +9,13 @@ const LOOPBACK_NAMES = new Set(['localhost', '127.0.0.1', '[::1]']);
 /** Finds out who sends the request (RFC 6750). Without a tokens file everyone on this machine is trusted, but no page of another site. */
 export function authentication(tokens: TokenFile | null, trusted: { publicUrl: string; origins: readonly string[] }): Middleware {
   const own = new URL(trusted.publicUrl).hostname;
-  return async (ctx, next) => {
+  return (ctx, next) => {
     if (tokens) ctx.state.principal = principalOf(ctx.get('Authorization'), tokens);
     else {
       refuseOtherSites(ctx, own, trusted.origins);
       ctx.state.principal = EVERYONE;
     }
-    await next();
+    return next();
   };
 }
 
@@ -31,7 +31,7 @@ function principalOf(header: string, tokens: TokenFile): Principal {
  * it shows: by plain cross-origin forms, or by a host name that was made to point here. Both show in the headers.
  */
 function refuseOtherSites(ctx: Context, own: string, origins: readonly string[]): void {
-  const hostname = ctx.host.replace(/:\d+$/, '').toLowerCase();
+  const hostname = (ctx.req.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
   if (!LOOPBACK_NAMES.has(hostname) && hostname !== own)
     throw new WindlassError('forbidden', 'Without TOKENS_FILE this server answers only to its own names.', { expected: own });
   const origin = ctx.get('Origin');

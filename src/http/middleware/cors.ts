@@ -22,11 +22,17 @@ const MAX_AGE_SECONDS = 600;
  */
 export function crossOrigin(origins: readonly string[]): Middleware {
   const any = origins.includes('*');
-  return cors({
+  const answer = cors({
     origin: (ctx) => (any ? '*' : origins.includes(ctx.get('Origin')) ? ctx.get('Origin') : ''),
     allowMethods: METHODS,
     exposeHeaders: EXPOSED,
     maxAge: MAX_AGE_SECONDS,
     privateNetworkAccess: true,
   });
+  return (ctx, next) => {
+    if (ctx.req.headers.origin !== undefined) return answer(ctx, next);
+    // No page of another origin; a cache has to know that for those the answer is another.
+    ctx.set('Vary', 'Origin');
+    return next();
+  };
 }

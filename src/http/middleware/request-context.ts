@@ -11,7 +11,7 @@ const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}
 
 /** Gives each request its id, its log line and its place in the metrics. */
 export function requestContext({ log, metrics, tracing, newId }: Pick<Platform, 'log' | 'metrics' | 'tracing' | 'newId'>): Middleware {
-  return async (ctx, next) => {
+  return (ctx, next) => {
     const started = performance.now();
     const sent = ctx.get('X-Request-Id');
     ctx.state.requestId = REQUEST_ID.test(sent) ? sent : newId();
@@ -34,7 +34,7 @@ export function requestContext({ log, metrics, tracing, newId }: Pick<Platform, 
       logRequest(log, ctx, status, seconds);
       endSpan(span, ctx, status);
     });
-    await span.run(next);
+    return span.run(next);
   };
 }
 

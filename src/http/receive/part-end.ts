@@ -43,7 +43,7 @@ export class PartEnd {
     const end = at >= 0 ? at : this.#possible(chunk);
     const content = end > 0 ? [chunk.subarray(0, end)] : [];
     if (at >= 0) return { content, rest: chunk.subarray(at) };
-    this.#held = Buffer.from(chunk.subarray(end));
+    if (end < chunk.length) this.#held = Buffer.from(chunk.subarray(end));
     return { content, rest: null };
   }
 
