@@ -19,6 +19,11 @@ for await (const line of createInterface({ input: server.stdout })) if (line.inc
 const code = await over;
 if (code !== 0) throw new Error(`the server ended with ${code}`);
 
+// Help tells of all commands, each of which is loaded for it.
+const help = windlass('--help', {});
+help.stdout.resume();
+await ended(help);
+
 // The parts for production are loaded where they are chosen; that nobody answers at these addresses does not matter here.
 const doctor = windlass('doctor', {
   MONGODB_URI: 'mongodb://127.0.0.1:1/windlass',

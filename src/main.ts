@@ -1,24 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { addAll } from './commands/all.ts';
-import { addApi, addRelay } from './commands/api.ts';
-import { addAudit } from './commands/audit.ts';
-import { addBackup } from './commands/backup.ts';
-import { addConfig } from './commands/config.ts';
-import { addDoctor } from './commands/doctor.ts';
-import { addDrain } from './commands/drain.ts';
 import { EXIT_CODES_HELP, exitCodeOf, reportOf } from './commands/exit-codes.ts';
-import { addGet } from './commands/get.ts';
-import { addList } from './commands/list.ts';
 import type { OpenPlatform } from './commands/open.ts';
-import { addProvision } from './commands/provision.ts';
-import { addRebalance } from './commands/rebalance.ts';
-import { addReconcile } from './commands/reconcile.ts';
-import { addRedrive } from './commands/redrive.ts';
-import { addRemove } from './commands/rm.ts';
-import { addStatus } from './commands/status.ts';
-import { addTokenCommand } from './commands/token.ts';
-import { addUpload } from './commands/upload.ts';
 import { VERSION } from './version.ts';
 import type { Parts } from './wire.ts';
 
@@ -42,6 +25,34 @@ ${EXIT_CODES_HELP}`;
 const openPlatform = async (): Promise<OpenPlatform> => (await import('./commands/open.ts')).openCommandPlatform();
 const openParts = async (): Promise<Parts> => (await import('./commands/open.ts')).commandParts();
 
+/** By name, below the headings of the help. For the same reason only the one that is asked for is loaded; for help, all. */
+const COMMANDS: Record<string, Record<string, (program: Command) => Promise<void>>> = {
+  'Server:': {
+    all: async (program) => (await import('./commands/all.ts')).addAll(program),
+    api: async (program) => (await import('./commands/api.ts')).addApi(program),
+    relay: async (program) => (await import('./commands/api.ts')).addRelay(program),
+    token: async (program) => (await import('./commands/token.ts')).addTokenCommand(program),
+    config: async (program) => (await import('./commands/config.ts')).addConfig(program),
+  },
+  'Files:': {
+    upload: async (program) => (await import('./commands/upload.ts')).addUpload(program),
+    status: async (program) => (await import('./commands/status.ts')).addStatus(program),
+    list: async (program) => (await import('./commands/list.ts')).addList(program),
+    get: async (program) => (await import('./commands/get.ts')).addGet(program),
+    rm: async (program) => (await import('./commands/rm.ts')).addRemove(program),
+  },
+  'Operation, beside the server and with its settings:': {
+    provision: async (program) => (await import('./commands/provision.ts')).addProvision(program, openParts),
+    doctor: async (program) => (await import('./commands/doctor.ts')).addDoctor(program, openParts),
+    audit: async (program) => (await import('./commands/audit.ts')).addAudit(program, openPlatform),
+    reconcile: async (program) => (await import('./commands/reconcile.ts')).addReconcile(program, openPlatform),
+    redrive: async (program) => (await import('./commands/redrive.ts')).addRedrive(program, openPlatform),
+    rebalance: async (program) => (await import('./commands/rebalance.ts')).addRebalance(program, openPlatform),
+    drain: async (program) => (await import('./commands/drain.ts')).addDrain(program, openPlatform),
+    backup: async (program) => (await import('./commands/backup.ts')).addBackup(program, openPlatform),
+  },
+};
+
 const program = new Command('windlass')
   .description('Takes files: direct, relayed, or straight to the object store by signed links.')
   .version(VERSION)
@@ -49,20 +60,12 @@ const program = new Command('windlass')
   .showHelpAfterError('(examples: add --help)')
   .addHelpText('after', EXAMPLES);
 
-program.commandsGroup('Server:');
-addAll(program);
-addApi(program);
-addRelay(program);
-addTokenCommand(program);
-addConfig(program);
-
-program.commandsGroup('Files:');
-for (const add of [addUpload, addStatus, addList, addGet, addRemove]) add(program);
-
-program.commandsGroup('Operation, beside the server and with its settings:');
-for (const add of [addProvision, addDoctor]) add(program, openParts);
-for (const add of [addAudit, addReconcile, addRedrive]) add(program, openPlatform);
-for (const add of [addRebalance, addDrain, addBackup]) add(program, openPlatform);
+const [asked = ''] = process.argv.slice(2);
+const isCommand = Object.values(COMMANDS).some((commands) => Object.hasOwn(commands, asked));
+for (const [heading, commands] of Object.entries(COMMANDS)) {
+  program.commandsGroup(heading);
+  for (const [name, add] of Object.entries(commands)) if (!isCommand || name === asked) await add(program);
+}
 
 // `windlass list | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));

@@ -1,5 +1,4 @@
 import type { Middleware } from 'koa';
-import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { WindlassError } from '../../errors.ts';
 import type { Metrics } from '../../metrics.ts';
 
@@ -8,8 +7,12 @@ const WINDOW_SECONDS = 2;
 /** Holds each tenant to a number of requests a second, averaged over two seconds so that short bursts pass. 0 lets everything pass. */
 export function rateLimit(perSecond: number, metrics: Pick<Metrics, 'rateLimited' | 'tenant'>): Middleware {
   if (perSecond === 0) return (_ctx, next) => next();
-  const limiter = new RateLimiterMemory({ points: perSecond * WINDOW_SECONDS, duration: WINDOW_SECONDS });
+  // Most servers have no limit, and do without the package.
+  const loading = import('rate-limiter-flexible').then(
+    ({ RateLimiterMemory }) => new RateLimiterMemory({ points: perSecond * WINDOW_SECONDS, duration: WINDOW_SECONDS }),
+  );
   return async (ctx, next) => {
+    const limiter = await loading;
     const refused = await limiter.consume(ctx.state.principal.tenant).then(
       () => null,
       (result: { msBeforeNext: number }) => result,
