@@ -16,7 +16,7 @@ env.UV_THREADPOOL_SIZE ??= '16';
 // What lives as long as a request would otherwise be allocated where only a full collection finds it, and the heap grow to
 // several times of what is in use (docs/decisions/0023-collect-chunks-young.md).
 setFlagsFromString('--no-allocation-site-pretenuring');
-setFlagsFromString('--heap-growing-percent=40');
+setFlagsFromString('--heap-growing-percent=30');
 
 // The time of a request is spread over hundreds of functions, each called a few times: with the quick compiler after 150
 // calls in place of 400, a server that has just been started takes 8 % more of its first 4,000 small forms a second.
