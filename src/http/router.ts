@@ -12,7 +12,10 @@ export function routerOf(routes: readonly Route[], config: Pick<Config, 'MAX_JSO
   const router = new Router();
   for (const route of routes) {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
-    router.register(path, [route.method === 'get' ? ['get', 'head'] : [route.method]].flat(), (ctx: Context) => serve(ctx, route, config));
+    const queryOfCall = queryReader(route);
+    router.register(path, [route.method === 'get' ? ['get', 'head'] : [route.method]].flat(), (ctx: Context) =>
+      serve(ctx, route, queryOfCall, config),
+    );
   }
   const dispatch = router.routes() as unknown as Middleware;
   return (ctx, next) =>
@@ -32,13 +35,26 @@ function allowedAt(matched: readonly { path: string | RegExp; methods: string[] 
 export const methodNotAllowed = (method: string, allow: string[]): WindlassError =>
   new WindlassError('method_not_allowed', `${method} is not possible here.`, { allow });
 
-async function serve(ctx: Context, route: Route, config: Pick<Config, 'MAX_JSON_BYTES'>): Promise<void> {
+/** What most requests have is no query: what the schema makes of that is found out once. */
+function queryReader({ query: schema }: Route): (ctx: Context) => unknown {
+  if (!schema) return () => undefined;
+  const none = schema.safeParse({});
+  if (none.success) Object.freeze(none.data);
+  return (ctx) => (none.success && ctx.querystring === '' ? none.data : validate(schema, queryOf(ctx), '/query'));
+}
+
+async function serve(
+  ctx: Context,
+  route: Route,
+  queryOfCall: (ctx: Context) => unknown,
+  config: Pick<Config, 'MAX_JSON_BYTES'>,
+): Promise<void> {
   ctx.state.route = route.path;
   const principal: Principal = ctx.state.principal;
   requireScope(principal, route.scope);
   const params = route.params ? paramsOf(ctx, route) : undefined;
   if (params && typeof params === 'object' && 'id' in params && route.path.includes('/uploads/{id}')) ctx.state.uploadId = params.id;
-  const query = route.query ? validate(route.query, queryOf(ctx), '/query') : undefined;
+  const query = queryOfCall(ctx);
   const body = route.body ? validate(route.body, await readJson(ctx, config.MAX_JSON_BYTES)) : undefined;
   const { requestId, traceparent } = ctx.state;
   const reply = await route.handle({ ctx, params, query, body, principal, requestId, traceparent });

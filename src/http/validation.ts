@@ -30,7 +30,6 @@ export function validate<S extends z.ZodType>(schema: S, value: unknown, prefix 
 /** The query as an object; a parameter given twice is refused, because one of the two would silently be lost. */
 export function queryOf(ctx: Context): Record<string, string> {
   const query: Record<string, string> = {};
-  if (ctx.querystring === '') return query;
   for (const [name, value] of new URLSearchParams(ctx.querystring)) {
     if (Object.hasOwn(query, name))
       throw new WindlassError('invalid_request', `The parameter ${name} is given more than once.`, {
