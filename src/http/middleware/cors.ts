@@ -30,7 +30,8 @@ export function crossOrigin(origins: readonly string[]): Middleware {
     privateNetworkAccess: true,
   });
   return (ctx, next) => {
-    if (ctx.req.headers.origin !== undefined) return answer(ctx, next);
+    // To everybody the same: caches that do not know Vary then have the right answer for pages of other origins, too.
+    if (any || ctx.req.headers.origin !== undefined) return answer(ctx, next);
     // No page of another origin; a cache has to know that for those the answer is another.
     ctx.set('Vary', 'Origin');
     return next();
