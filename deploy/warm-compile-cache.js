@@ -12,6 +12,11 @@ const windlass = (command, settings) =>
     timeout: TIMEOUT_MS,
   });
 const ended = (child) => new Promise((resolve) => child.once('close', resolve));
+const run = (command, settings) => {
+  const child = windlass(command, settings);
+  child.stdout.resume();
+  return ended(child);
+};
 
 const server = windlass('all', {});
 const over = ended(server);
@@ -20,12 +25,10 @@ const code = await over;
 if (code !== 0) throw new Error(`the server ended with ${code}`);
 
 // Help tells of all commands, each of which is loaded for it.
-const help = windlass('--help', {});
-help.stdout.resume();
-await ended(help);
+await run('--help', {});
 
 // The parts for production are loaded where they are chosen; that nobody answers at these addresses does not matter here.
-const doctor = windlass('doctor', {
+await run('doctor', {
   MONGODB_URI: 'mongodb://127.0.0.1:1/windlass',
   RABBITMQ_URL: 'amqp://127.0.0.1:1',
   S3_BUCKET: 'windlass',
@@ -33,5 +36,3 @@ const doctor = windlass('doctor', {
   AWS_ACCESS_KEY_ID: 'none',
   AWS_SECRET_ACCESS_KEY: 'none',
 });
-doctor.stdout.resume();
-await ended(doctor);

@@ -100,7 +100,7 @@ class Ingest {
     this.#hash?.update(chunk);
     if (this.#gathered.size === 0) this.#gatheredSince = this.#now();
     this.#gathered.add(chunk);
-    if (!this.#hash && this.#size > BLOCK_BYTES) this.#hashGathered();
+    if (!this.#hash && this.#size > BLOCK_BYTES) this.#beginHash(this.#gathered.chunks());
     const { length } = chunk;
     if (!freeChunk(chunk) && this.#size > COLLECTED_FROM_BYTES) collectYoungGarbage(length);
     if (!this.#inspection && this.#size >= HEAD_BYTES) this.#inspect();
@@ -149,20 +149,14 @@ class Ingest {
     this.#free = batch;
     const chunks = batch.chunks();
     this.#writing = batch.size > 0 ? this.#file.write(chunks) : Promise.resolve();
-    if (!this.#hash) this.#hashFirst(chunks);
+    if (!this.#hash && this.#ended) this.#sha256 = hash('sha256', chunks[0] ?? NO_BYTES);
+    else if (!this.#hash) this.#beginHash(chunks);
     this.#writing.then(this.#written, this.#fail);
   }
 
-  /** What is written first: all there is, or the beginning. */
-  #hashFirst(chunks: readonly Uint8Array[]): void {
-    const [block = NO_BYTES] = chunks;
-    if (this.#ended) this.#sha256 = hash('sha256', block);
-    else this.#hash = createHash('sha256').update(block);
-  }
-
-  #hashGathered(): void {
+  #beginHash(chunks: readonly Uint8Array[]): void {
     this.#hash = createHash('sha256');
-    for (const block of this.#gathered.chunks()) this.#hash.update(block);
+    for (const chunk of chunks) this.#hash.update(chunk);
   }
 
   readonly #written = (): void => {

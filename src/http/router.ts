@@ -5,16 +5,16 @@ import { WindlassError } from '../errors.ts';
 import type { Principal, Scope } from '../tokens.ts';
 import { readJson } from './receive/json.ts';
 import type { Reply, Route } from './route.ts';
-import { queryOf, validate } from './validation.ts';
+import { queryOf, validate, validator } from './validation.ts';
 
 /** A router for the list of routes: checks scope, parameters, query and body, then hands over to the route. */
 export function routerOf(routes: readonly Route[], config: Pick<Config, 'MAX_JSON_BYTES'>): Middleware {
   const router = new Router();
   for (const route of routes) {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
-    const queryOfCall = queryReader(route);
+    const validQuery = route.query && validator(route.query, '/query');
     router.register(path, [route.method === 'get' ? ['get', 'head'] : [route.method]].flat(), (ctx: Context) =>
-      serve(ctx, route, queryOfCall, config),
+      serve(ctx, route, validQuery, config),
     );
   }
   const dispatch = router.routes() as unknown as Middleware;
@@ -35,18 +35,10 @@ function allowedAt(matched: readonly { path: string | RegExp; methods: string[] 
 export const methodNotAllowed = (method: string, allow: string[]): WindlassError =>
   new WindlassError('method_not_allowed', `${method} is not possible here.`, { allow });
 
-/** What most requests have is no query: what the schema makes of that is found out once. */
-function queryReader({ query: schema }: Route): (ctx: Context) => unknown {
-  if (!schema) return () => undefined;
-  const none = schema.safeParse({});
-  if (none.success) Object.freeze(none.data);
-  return (ctx) => (none.success && ctx.querystring === '' ? none.data : validate(schema, queryOf(ctx), '/query'));
-}
-
 async function serve(
   ctx: Context,
   route: Route,
-  queryOfCall: (ctx: Context) => unknown,
+  validQuery: ((query: object) => unknown) | undefined,
   config: Pick<Config, 'MAX_JSON_BYTES'>,
 ): Promise<void> {
   ctx.state.route = route.path;
@@ -54,7 +46,7 @@ async function serve(
   requireScope(principal, route.scope);
   const params = route.params ? paramsOf(ctx, route) : undefined;
   if (params && typeof params === 'object' && 'id' in params && route.path.includes('/uploads/{id}')) ctx.state.uploadId = params.id;
-  const query = queryOfCall(ctx);
+  const query = validQuery?.(queryOf(ctx));
   const body = route.body ? validate(route.body, await readJson(ctx, config.MAX_JSON_BYTES)) : undefined;
   const { requestId, traceparent } = ctx.state;
   const reply = await route.handle({ ctx, params, query, body, principal, requestId, traceparent });

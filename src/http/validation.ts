@@ -27,9 +27,17 @@ export function validate<S extends z.ZodType>(schema: S, value: unknown, prefix 
   );
 }
 
+/** `validate` for one schema of fields, most often given none of them: what it makes of that is found out once. */
+export function validator<S extends z.ZodType>(schema: S, prefix = ''): (fields: object) => z.output<S> {
+  const none = schema.safeParse({});
+  if (none.success) Object.freeze(none.data);
+  return (fields) => (none.success && Object.keys(fields).length === 0 ? none.data : validate(schema, fields, prefix));
+}
+
 /** The query as an object; a parameter given twice is refused, because one of the two would silently be lost. */
 export function queryOf(ctx: Context): Record<string, string> {
   const query: Record<string, string> = {};
+  if (ctx.querystring === '') return query;
   for (const [name, value] of new URLSearchParams(ctx.querystring)) {
     if (Object.hasOwn(query, name))
       throw new WindlassError('invalid_request', `The parameter ${name} is given more than once.`, {

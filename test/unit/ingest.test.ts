@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { PassThrough, Readable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { BLOCK_BYTES as BLOCK } from '../../src/batch.ts';
 import { ingest } from '../../src/ingest.ts';
 import { HEAD_BYTES } from '../../src/sniff.ts';
 
 const MIB = 1024 * 1024;
-const BLOCK = 64 * 1024;
 const code = (name: string) => expect.objectContaining({ code: name });
 
 /** Keeps what is written; each write waits until it is let go, if `held`. */

@@ -29,9 +29,6 @@ export const uploadFields = z
 
 export type UploadFieldValues = z.output<typeof uploadFields>;
 
-/** What they are where a client says nothing of it. */
-export const NO_FIELDS: UploadFieldValues = Object.freeze(uploadFields.parse({}));
-
 export const FIELD_NAMES: ReadonlySet<string> = new Set(['resourceType', 'resourceId', 'metadata', 'sha256']);
 
 /** `invalid_request` about one place. */

@@ -22,10 +22,6 @@ export class FormFields {
     this.#maxBytes = maxBytes;
   }
 
-  get isEmpty(): boolean {
-    return this.#values.size === 0;
-  }
-
   get values(): Record<string, string> {
     return Object.fromEntries(this.#values);
   }

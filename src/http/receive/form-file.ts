@@ -3,12 +3,13 @@ import { OCTET_STREAM } from '../../core/content-type.ts';
 import { cleanFilename } from '../../core/filename.ts';
 import { WindlassError } from '../../errors.ts';
 import { contentType as contentTypeSchema } from '../schemas.ts';
-import { validate } from '../validation.ts';
-import { FIELD_NAMES, invalid, NO_FIELDS, type UploadFieldValues, uploadFields } from './fields.ts';
+import { validator } from '../validation.ts';
+import { FIELD_NAMES, invalid, type UploadFieldValues, uploadFields } from './fields.ts';
 import type { FormFields } from './form-fields.ts';
 import { type Intake, requireAllowed, type TakenFile, takeFile } from './intake.ts';
 
 const MIB = 1024 * 1024;
+const validFields = validator(uploadFields);
 
 export interface FormLimits {
   /** Longest value of a field, in bytes. */
@@ -37,7 +38,7 @@ export interface FormFile {
 
 /** Takes the file, once all that stands before it has been found in order. */
 export async function takeFormFile(openFile: () => ByteSource, form: FormFile): Promise<TakenForm> {
-  const fields = form.fields.isEmpty ? NO_FIELDS : validate(uploadFields, form.fields.values);
+  const fields = validFields(form.fields.values);
   const contentType = form.contentType ?? OCTET_STREAM;
   if (!contentTypeSchema.safeParse(contentType).success) throw invalid('/file', 'must be of a media type such as image/jpeg');
   requireAllowed(contentType, form.limits.allowedTypes);
