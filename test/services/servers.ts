@@ -24,6 +24,12 @@ export interface Addresses {
 /** Of RabbitMQ's own exporter. */
 export const RABBITMQ_METRICS_PORT = 15692;
 
+/**
+ * How soon a broker that has just started tries again to move a job that it could not move at once (milliseconds): RabbitMQ's
+ * own three minutes are longer than a test should take.
+ */
+const MOVE_AGAIN_MS = 5000;
+
 const USER = 'windlass';
 const PASSWORD = 'windlass-secret';
 
@@ -46,7 +52,11 @@ export async function startMongo(): Promise<{ container: StartedTestContainer; u
 
 export async function startRabbit(): Promise<{ container: StartedTestContainer; url: string; managementUrl: string }> {
   const container = await new GenericContainer(env.TEST_RABBITMQ_IMAGE ?? 'rabbitmq:4-management')
-    .withEnvironment({ RABBITMQ_DEFAULT_USER: USER, RABBITMQ_DEFAULT_PASS: PASSWORD })
+    .withEnvironment({
+      RABBITMQ_DEFAULT_USER: USER,
+      RABBITMQ_DEFAULT_PASS: PASSWORD,
+      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: `-rabbit dead_letter_worker_publisher_confirm_timeout ${MOVE_AGAIN_MS}`,
+    })
     .withExposedPorts(5672, 15672, RABBITMQ_METRICS_PORT)
     .withWaitStrategy(Wait.forLogMessage(/Server startup complete|Time to start RabbitMQ/))
     .withStartupTimeout(120_000)
