@@ -127,7 +127,7 @@ class WatchedBody extends SimpleSource {
   }
 }
 
-/** Looks at all bodies that want it equally often. Most come and go between two looks: none has to set and clear a timer of its own. */
+/** Looks at all bodies that want it equally often, until it finds none. Most come and go between two looks: they set and clear no timer. */
 class Round {
   static readonly #rounds = new Map<number, Round>();
   readonly #everyMs: number;
@@ -146,18 +146,18 @@ class Round {
 
   add(body: WatchedBody): void {
     this.#bodies.add(body);
-    this.#timer ??= setInterval(() => this.#look(), this.#everyMs);
+    this.#timer ??= setInterval(() => this.#look(), this.#everyMs).unref();
   }
 
   remove(body: WatchedBody): void {
     this.#bodies.delete(body);
-    if (this.#bodies.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
   }
 
   #look(): void {
     for (const body of this.#bodies) body.look();
+    if (this.#bodies.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 }
 
