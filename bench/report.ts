@@ -36,7 +36,7 @@ const introduction = (machine: string): string => `# Performance
 
 <!-- Written by \`npm run bench\`. -->
 
-Measured in one run on ${machine}, client and server on the same machine. Each row is the median of three runs (of 2,000 files on tmpfs: seven), taken in turn with the other rows of its table; its memory is the highest of them. Compare within a table: absolute figures of such a machine say little. Windlass hashes every byte, flushes file and folder to the disk, writes a record and counts metrics in all of them; none of the others does any of that. Its reconciler, which comes every five minutes, is off meanwhile.
+Measured in one run on ${machine}, client and server on the same machine. Each row is the median of three runs (of 2,000 files on tmpfs: seven), taken in turn with the other rows of its table; its memory is the highest of them. Before a row on the disk as much is written and removed: a virtual machine's memory is dearer when it is touched for the first time. Compare within a table: absolute figures of such a machine say little. Windlass hashes every byte, flushes file and folder to the disk, writes a record and counts metrics in all of them; none of the others does any of that. Its reconciler, which comes every five minutes, is off meanwhile.
 `;
 
 const isSmall = ({ measured }: Row): boolean => measured.bytes / measured.requests <= 64 * 1024;
