@@ -41,14 +41,13 @@ export class Completion {
     if (report.parts && !staging.multipartId)
       throw new WindlassError('invalid_state', 'The upload is sent in one request: it has no parts.', { actual: upload.state });
     if (isFinal(upload.state)) return this.#answer(upload, report.resource);
-    const deadline = AbortSignal.timeout(this.#parts.config.COMPLETE_WAIT_SECONDS * 1000);
-    let current = upload;
-    for (;;) {
-      if (hasLapsed(current, this.#parts.clock())) current = await expire(this.#parts, current);
-      if (isFinal(current.state)) return this.#answer(current, report.resource);
-      const work = await this.#begin(requirePresigned(current), report);
-      current = work ? await this.#outcome(work, deadline) : await this.#outcomeElsewhere(current.id, deadline);
-      if (current.state === 'verifying' && deadline.aborted) return current;
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), this.#parts.config.COMPLETE_WAIT_SECONDS * 1000);
+    try {
+      return await this.#completeUntil(deadline.signal, upload, report);
+    } finally {
+      // What listens to it would be kept until then: that of every upload of the last seconds.
+      clearTimeout(timer);
     }
   }
 
@@ -60,6 +59,17 @@ export class Completion {
   /** Resolves when no verification is under way in this process any more. */
   drain(): Promise<void> {
     return this.#verifier.drain();
+  }
+
+  async #completeUntil(deadline: AbortSignal, upload: Upload, report: CompletionReport): Promise<Upload> {
+    let current = upload;
+    for (;;) {
+      if (hasLapsed(current, this.#parts.clock())) current = await expire(this.#parts, current);
+      if (isFinal(current.state)) return this.#answer(current, report.resource);
+      const work = await this.#begin(requirePresigned(current), report);
+      current = work ? await this.#outcome(work, deadline) : await this.#outcomeElsewhere(current.id, deadline);
+      if (current.state === 'verifying' && deadline.aborted) return current;
+    }
   }
 
   /** Takes the lease and begins to verify; null when somebody else has it, or a job will do it. */

@@ -14,6 +14,16 @@ const open = async (settings = {}): Promise<PresignRig> => {
 };
 afterEach(() => rig.close());
 
+test('nothing is left waiting for the time in which it would have had to be answered', async () => {
+  await open();
+  const upload = await rig.uploaded(HELLO);
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  await rig.completion.complete(upload);
+  await rig.completion.drain();
+  expect(timers()).toBe(before);
+});
+
 test('what was uploaded is stored where no link can write, with its digest, and the staged object goes', async () => {
   await open();
   const upload = await rig.uploaded(HELLO);
