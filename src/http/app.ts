@@ -9,7 +9,7 @@ import type { Admission } from './admission.ts';
 import { authentication } from './middleware/authentication.ts';
 import { crossOrigin } from './middleware/cors.ts';
 import { errorAnswers } from './middleware/errors.ts';
-import { intake } from './middleware/intake.ts';
+import { fewAtATime } from './middleware/few-at-a-time.ts';
 import { rateLimit } from './middleware/rate-limit.ts';
 import { requestContext, zeroRequests } from './middleware/request-context.ts';
 import { strategiesOff } from './middleware/strategies-off.ts';
@@ -75,7 +75,7 @@ export function createApp({
   if (storeEndpoint) app.use(below('/store', storeEndpoint));
   if (internalEndpoint) app.use(below('/internal', internalEndpoint));
   app.use(admission.middleware);
-  app.use(intake());
+  app.use(fewAtATime());
   app.use(authentication(tokens, { publicUrl, origins }));
   app.use(rateLimit(config.RATE_LIMIT_PER_SECOND, metrics));
   app.use(strategiesOff(config.STRATEGIES));

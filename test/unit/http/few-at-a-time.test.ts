@@ -1,7 +1,7 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import type { Context } from 'koa';
-import { intake } from '../../../src/http/middleware/intake.ts';
+import { fewAtATime } from '../../../src/http/middleware/few-at-a-time.ts';
 
 const open = (): Context => ({ res: { closed: false } }) as Context;
 
@@ -17,7 +17,7 @@ async function turns(begun: readonly number[]): Promise<number[][]> {
 }
 
 test('of many requests four begin in each turn, in the order in which they came, though none of them ends', async () => {
-  const [begin, begun] = [intake(), [] as number[]];
+  const [begin, begun] = [fewAtATime(), [] as number[]];
   for (let number = 0; number < 10; number += 1)
     begin(open(), () => {
       begun.push(number);
@@ -31,7 +31,7 @@ test('of many requests four begin in each turn, in the order in which they came,
 });
 
 test('one that comes while others wait begins after them, and at once when nobody does', async () => {
-  const [begin, begun] = [intake(), [] as number[]];
+  const [begin, begun] = [fewAtATime(), [] as number[]];
   const request = (number: number) => begin(open(), async () => void begun.push(number));
   for (let number = 0; number < 9; number += 1) request(number);
   await endOfTurn();
@@ -45,7 +45,7 @@ test('one that comes while others wait begins after them, and at once when nobod
 });
 
 test('one whose client has gone meanwhile is not begun, and holds up nobody', async () => {
-  const [begin, begun] = [intake(), [] as number[]];
+  const [begin, begun] = [fewAtATime(), [] as number[]];
   const contexts = Array.from({ length: 12 }, open);
   const ended = contexts.map((ctx, number) => begin(ctx, async () => void begun.push(number)));
   for (const ctx of contexts.slice(4, 8)) Object.assign(ctx.res, { closed: true });
@@ -54,7 +54,7 @@ test('one whose client has gone meanwhile is not begun, and holds up nobody', as
 });
 
 test('what fails is told to whoever began it, also after waiting', async () => {
-  const begin = intake();
+  const begin = fewAtATime();
   const ended = Array.from({ length: 5 }, () => begin(open(), () => Promise.reject(new Error('broken'))));
   expect(await Promise.allSettled(ended)).toEqual(Array.from({ length: 5 }, () => ({ status: 'rejected', reason: new Error('broken') })));
 });

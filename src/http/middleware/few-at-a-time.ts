@@ -8,7 +8,7 @@ const PER_TURN = 4;
  * on by that: a busy server has few requests half done, and what they allocate dies young. The turns of a server that
  * waits for clients, disks or stores are short, so nobody waits for those (docs/decisions/0032-few-requests-a-turn.md).
  */
-export function intake(): Middleware {
+export function fewAtATime(): Middleware {
   const waiting: (() => void)[] = [];
   let begun = 0;
   const turn = (): void => {
