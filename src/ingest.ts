@@ -122,7 +122,8 @@ class Ingest {
   };
 
   #full(): boolean {
-    const share = Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / Ingest.#running));
+    // The chunk that fills a batch goes beyond it by up to a block.
+    const share = Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / Ingest.#running - BLOCK_BYTES));
     return this.#gathered.size >= share || this.#old();
   }
 
