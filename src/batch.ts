@@ -5,6 +5,29 @@ export const BLOCK_BYTES = 64 * 1024;
 /** Blocks that are used again and again; what is needed beyond is left to the garbage collector. */
 const SHARED_BLOCKS = 256;
 
+/** Written at once where few files are being written: few system calls, and at most twice as much memory for each. */
+const MAX_BATCH_BYTES = 1024 * 1024;
+const MIN_BATCH_BYTES = 64 * 1024;
+/** What all files of this process may gather together, in about; slow ones fill their batches, too. */
+const ALL_BATCHES_BYTES = 8 * 1024 * 1024;
+
+let writers = 0;
+
+/** Counts a file whose bytes are gathered from now on. To be followed by one `leaveBatches`. */
+export function joinBatches(): void {
+  writers += 1;
+}
+
+export function leaveBatches(): void {
+  writers -= 1;
+}
+
+/** Bytes after which a batch is to be written: each file has one that is gathered, and one that is being written. */
+export function fullBatchBytes(): number {
+  // The chunk that fills a batch goes beyond it by up to a block.
+  return Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / writers - BLOCK_BYTES));
+}
+
 /** Shared, so that another thread can write what is in it without a copy. Its pages take memory when they are first used. */
 const shared = new SharedArrayBuffer(SHARED_BLOCKS * BLOCK_BYTES);
 /** The one used last is used next. */

@@ -1,18 +1,13 @@
 import { createHash, type Hash, hash } from 'node:crypto';
-import { Batch, BLOCK_BYTES } from './batch.ts';
+import { Batch, BLOCK_BYTES, fullBatchBytes, joinBatches, leaveBatches } from './batch.ts';
 import type { ByteSource } from './byte-source.ts';
 import { collectYoungGarbage, freeChunk } from './chunk-memory.ts';
 import { WindlassError } from './errors.ts';
 import type { DiskFile } from './ports/disk.ts';
 import { HEAD_BYTES } from './sniff.ts';
 
-/** Written at once where few uploads are under way: few system calls, and at most twice as much memory for each. */
-const MAX_BATCH_BYTES = 1024 * 1024;
-const MIN_BATCH_BYTES = 64 * 1024;
 /** Where they cannot be freed, the chunks of a smaller body are taken along by the collections that the rest of its request leads to. */
 const COLLECTED_FROM_BYTES = 128 * 1024;
-/** What all uploads of this process may gather together, in about; slow ones fill their batches, too. */
-const ALL_BATCHES_BYTES = 8 * 1024 * 1024;
 /**
  * How long bytes of a slow body may gather, in milliseconds: the file is touched at least this often while some arrive,
  * which shows other servers with the same disk that somebody is at it.
@@ -50,7 +45,6 @@ export function ingest(body: ByteSource, file: Pick<DiskFile, 'write'>, options:
 }
 
 class Ingest {
-  static #running = 0;
   readonly #body: ByteSource;
   readonly #file: Pick<DiskFile, 'write'>;
   readonly #options: IngestOptions;
@@ -77,7 +71,7 @@ class Ingest {
   }
 
   run(): Promise<Ingested> {
-    Ingest.#running += 1;
+    joinBatches();
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -122,9 +116,7 @@ class Ingest {
   };
 
   #full(): boolean {
-    // The chunk that fills a batch goes beyond it by up to a block.
-    const share = Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / Ingest.#running - BLOCK_BYTES));
-    return this.#gathered.size >= share || this.#old();
+    return this.#gathered.size >= fullBatchBytes() || this.#old();
   }
 
   /** Only once the head has been looked at, which is taken from what has been gathered. */
@@ -191,7 +183,7 @@ class Ingest {
 
   #settle(): void {
     this.#settled = true;
-    Ingest.#running -= 1;
+    leaveBatches();
     this.#body.off('data', this.#data).off('end', this.#end).off('close', this.#closed);
   }
 }

@@ -1,8 +1,6 @@
-import { Batch } from '../../batch.ts';
+import { Batch, fullBatchBytes, joinBatches, leaveBatches } from '../../batch.ts';
 import { freeChunk } from '../../chunk-memory.ts';
 import type { DiskFile } from '../../ports/disk.ts';
-
-const BATCH_BYTES = 1024 * 1024;
 
 /**
  * Writes chunks as they come, many with one system call, and takes in the next batch while one is on its way to the
@@ -27,17 +25,19 @@ export async function writeBatches(
     // Awaited with the next batch; until then its failure must not count as unhandled.
     writing.catch(() => undefined);
   };
+  joinBatches();
   try {
     for await (const chunk of chunks) {
       inspect(chunk);
       gathered.add(chunk);
       freeChunk(chunk);
-      if (gathered.size >= BATCH_BYTES) await flush();
+      if (gathered.size >= fullBatchBytes()) await flush();
     }
     if (gathered.size > 0) await flush();
     await writing;
   } finally {
     await writing.catch(() => undefined);
     gathered.release();
+    leaveBatches();
   }
 }
