@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { Batch } from '../../src/batch.ts';
+import { Batch, fullBatchBytes, joinBatches, leaveBatches } from '../../src/batch.ts';
 
 test('whatever is added comes out, also when the blocks were used before', () => {
   const batch = new Batch();
@@ -48,4 +48,14 @@ test('what little there is can be written by another thread without a copy', () 
   batch.add(Buffer.from('small'));
   expect(batch.chunks()[0]?.buffer).toBeInstanceOf(SharedArrayBuffer);
   batch.release();
+});
+
+test('the more files are gathered for, the sooner a batch is full, down to a block', () => {
+  const full = (writers: number): number => {
+    for (let joined = 0; joined < writers; joined += 1) joinBatches();
+    const bytes = fullBatchBytes();
+    for (let joined = 0; joined < writers; joined += 1) leaveBatches();
+    return bytes / 1024;
+  };
+  expect([1, 7, 16, 32, 64, 1000, 1].map(full)).toEqual([1024, 1024, 448, 192, 64, 64, 1024]);
 });
