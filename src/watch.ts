@@ -1,4 +1,5 @@
 import { isFinal, type Upload, type UploadView, viewOf } from './core/upload.ts';
+import { withDeadline } from './deadline.ts';
 import type { Platform } from './platform.ts';
 
 type WatchParts = Pick<Platform, 'uploads' | 'events'>;
@@ -66,16 +67,12 @@ export async function waitUntilFinal(
   id: string,
   { ms, signal, pollMs }: { ms: number; signal?: AbortSignal; pollMs?: number },
 ): Promise<UploadView | null> {
-  const over = new AbortController();
-  const timer = setTimeout(() => over.abort(), ms);
-  let newest: UploadView | null = null;
-  try {
-    const ended = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
+  return withDeadline(ms, async (deadline) => {
+    const ended = signal ? AbortSignal.any([signal, deadline]) : deadline;
+    let newest: UploadView | null = null;
     for await (const upload of watchUpload(parts, id, { signal: ended, ...(pollMs === undefined ? {} : { pollMs }) })) newest = upload;
-  } finally {
-    clearTimeout(timer);
-  }
-  return newest;
+    return newest;
+  });
 }
 
 /** Lets one waiter sleep until it is rung, aborted or the time is over. A ring while nobody waits is kept. */

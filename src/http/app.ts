@@ -38,7 +38,10 @@ export interface AppParts {
   admission: Admission;
 }
 
-/** The HTTP application, from the outside in: request id and log, CORS, errors, pages and store links, few at a time, token, rate, routes. */
+/**
+ * The HTTP application, from the outside in: request id and log, CORS, errors, pages and store links, few at a time,
+ * token, rate, routes.
+ */
 export function createApp({
   config,
   log,

@@ -1,4 +1,5 @@
 import { amend, isFinal, type ResourceRef, type Upload } from '../core/upload.ts';
+import { withDeadline } from '../deadline.ts';
 import { WindlassError } from '../errors.ts';
 import type { Platform } from '../platform.ts';
 import type { Delivery, Job, Settlement } from '../ports/job-queue.ts';
@@ -41,14 +42,8 @@ export class Completion {
     if (report.parts && !staging.multipartId)
       throw new WindlassError('invalid_state', 'The upload is sent in one request: it has no parts.', { actual: upload.state });
     if (isFinal(upload.state)) return this.#answer(upload, report.resource);
-    const deadline = new AbortController();
-    const timer = setTimeout(() => deadline.abort(), this.#parts.config.COMPLETE_WAIT_SECONDS * 1000);
-    try {
-      return await this.#completeUntil(deadline.signal, upload, report);
-    } finally {
-      // What listens to it would be kept until then: that of every upload of the last seconds.
-      clearTimeout(timer);
-    }
+    const ms = this.#parts.config.COMPLETE_WAIT_SECONDS * 1000;
+    return withDeadline(ms, (deadline) => this.#completeUntil(deadline, upload, report));
   }
 
   /** For the worker: verifies an upload whose completion was left to a job. Throws `repository_unavailable`. */
