@@ -1,15 +1,17 @@
 import { collectYoungGarbage } from './chunk-memory.ts';
 
-/** Small enough that a slow upload holds little, large enough that a chunk of a socket fits. */
-export const BLOCK_BYTES = 64 * 1024;
+/** Small enough that a slow upload holds little, large enough that a chunk of a socket fits into a few. */
+export const BLOCK_BYTES = 32 * 1024;
 /** Blocks that are used again and again; what is needed beyond is left to the garbage collector. */
-const SHARED_BLOCKS = 256;
+const SHARED_BLOCKS = 512;
 
 /** Written at once where few files are being written: few system calls, and at most twice as much memory for each. */
 const MAX_BATCH_BYTES = 1024 * 1024;
-const MIN_BATCH_BYTES = 64 * 1024;
+const MIN_BATCH_BYTES = 16 * 1024;
 /** What all files of this process may gather together, in about; slow ones fill their batches, too. */
 const ALL_BATCHES_BYTES = 8 * 1024 * 1024;
+/** With more of them, a file is not received further while it is being written: what they gathered would leave every cache. */
+const CROWD = 32;
 
 let writers = 0;
 
@@ -21,6 +23,9 @@ export function joinBatches(): void {
 export function leaveBatches(): void {
   writers -= 1;
 }
+
+/** Whether a file may not gather a second batch while its first is being written. */
+export const crowded = (): boolean => writers > CROWD;
 
 /** Bytes after which a batch is to be written: each file has one that is gathered, and one that is being written. */
 export function fullBatchBytes(): number {

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { Readable } from 'node:stream';
 
-/** Bytes read ahead while the reader is busy. */
-const READ_AHEAD = 256 * 1024;
+/** Chunks read ahead while the reader is busy. */
+const READ_AHEAD = 2;
 
 /**
  * What one reader needs of the bytes of a request, which any `Readable` has. Its reader listens first, then calls `resume`;
@@ -58,6 +58,8 @@ export abstract class SimpleSource extends EventEmitter implements ByteSource {
 /** For whoever needs a whole stream, to iterate over it or to pipe it. `first` comes before all else. */
 export function asReadable(source: ByteSource, first?: Buffer): Readable {
   const readable = new Readable({
+    // By chunks: iterating over a stream of bytes copies what has gathered into one, and nobody could free what was copied.
+    objectMode: true,
     highWaterMark: READ_AHEAD,
     read: () => void source.resume(),
     destroy(error, done) {

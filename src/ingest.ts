@@ -1,5 +1,5 @@
 import { createHash, type Hash, hash } from 'node:crypto';
-import { Batch, BLOCK_BYTES, fullBatchBytes, joinBatches, leaveBatches } from './batch.ts';
+import { Batch, BLOCK_BYTES, crowded, fullBatchBytes, joinBatches, leaveBatches } from './batch.ts';
 import type { ByteSource } from './byte-source.ts';
 import { collectYoungGarbage, freeChunk } from './chunk-memory.ts';
 import { WindlassError } from './errors.ts';
@@ -116,7 +116,13 @@ class Ingest {
   };
 
   #full(): boolean {
-    return this.#gathered.size >= fullBatchBytes() || this.#old();
+    return (this.#gathered.size >= fullBatchBytes() && !this.#allSoon()) || this.#old();
+  }
+
+  /** Nothing is written yet, and the rest will fit into a block: one write for a small file, however many others there are. */
+  #allSoon(): boolean {
+    const { expectedSize } = this.#options;
+    return expectedSize !== null && expectedSize - this.#size <= BLOCK_BYTES && this.#gathered.size === this.#size;
   }
 
   /** Only once the head has been looked at, which is taken from what has been gathered. */
@@ -144,6 +150,7 @@ class Ingest {
     this.#writing = batch.size > 0 ? this.#file.write(chunks) : Promise.resolve();
     if (!this.#hash && this.#ended) this.#sha256 = hash('sha256', chunks[0] ?? NO_BYTES);
     else if (!this.#hash) this.#beginHash(chunks);
+    if (crowded() && !this.#ended) this.#body.pause();
     this.#writing.then(this.#written, this.#fail);
   }
 

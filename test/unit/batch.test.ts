@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { Batch, fullBatchBytes, joinBatches, leaveBatches } from '../../src/batch.ts';
+import { Batch, crowded, fullBatchBytes, joinBatches, leaveBatches } from '../../src/batch.ts';
 
 test('whatever is added comes out, also when the blocks were used before', () => {
   const batch = new Batch();
@@ -50,12 +50,21 @@ test('what little there is can be written by another thread without a copy', () 
   batch.release();
 });
 
-test('the more files are gathered for, the sooner a batch is full, down to a block', () => {
-  const full = (writers: number): number => {
+test('the more files are gathered for, the sooner a batch is full, down to half a block, and the fewer batches each has', () => {
+  const among = (writers: number): [number, boolean] => {
     for (let joined = 0; joined < writers; joined += 1) joinBatches();
-    const bytes = fullBatchBytes();
+    const seen: [number, boolean] = [fullBatchBytes() / 1024, crowded()];
     for (let joined = 0; joined < writers; joined += 1) leaveBatches();
-    return bytes / 1024;
+    return seen;
   };
-  expect([1, 7, 16, 32, 64, 1000, 1].map(full)).toEqual([1024, 1024, 448, 192, 64, 64, 1024]);
+  expect([1, 7, 16, 32, 33, 64, 1000, 1].map(among)).toEqual([
+    [1024, false],
+    [1024, false],
+    [480, false],
+    [224, false],
+    [expect.closeTo(216.2, 1), true],
+    [96, true],
+    [16, true],
+    [1024, false],
+  ]);
 });

@@ -1,9 +1,16 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
-import { asReadable } from '../../src/byte-source.ts';
+import { asReadable, SimpleSource } from '../../src/byte-source.ts';
 import { watchProgress } from '../../src/progress.ts';
 
 const LIMITS = { idleMs: 60_000, minBytesPerSecond: 0 };
+class EventSource extends SimpleSource {
+  override pause = (): this => this;
+  override resume = (): this => this;
+  protected override release(): void {}
+  finish = (): void => this.end();
+}
+
 const settle = (): Promise<void> => new Promise(setImmediate);
 
 describe('a source as a stream', () => {
@@ -39,10 +46,22 @@ describe('a source as a stream', () => {
     stream.read(0);
     let sent = 0;
     for (; sent < 100 && source.write(Buffer.alloc(64 * 1024)); sent += 1) await settle();
-    expect(sent).toBeGreaterThan(2);
-    expect(sent).toBeLessThan(12);
+    expect(sent).toBeGreaterThan(1);
+    expect(sent).toBeLessThan(6);
     source.end();
     expect(Buffer.concat(await stream.toArray())).toHaveLength((sent + 1) * 64 * 1024);
+  });
+
+  test('gives the chunks as they came, however many have gathered: whoever read one last can free it', async () => {
+    const source = new EventSource();
+    const stream = asReadable(source);
+    stream.read(0);
+    const chunks = [Buffer.alloc(70_000, 'a'), Buffer.alloc(70_000, 'b'), Buffer.alloc(70_000, 'c')];
+    for (const chunk of chunks) source.emit('data', chunk);
+    source.finish();
+    const read = await stream.toArray();
+    expect(read).toHaveLength(3);
+    for (const [at, chunk] of read.entries()) expect(chunk).toBe(chunks[at]);
   });
 
   test('that is given up leaves the body to be drained', async () => {

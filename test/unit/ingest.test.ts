@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { PassThrough, Readable } from 'node:stream';
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { BLOCK_BYTES as BLOCK } from '../../src/batch.ts';
+import { BLOCK_BYTES as BLOCK, joinBatches, leaveBatches } from '../../src/batch.ts';
 import { ingest } from '../../src/ingest.ts';
 import { HEAD_BYTES } from '../../src/sniff.ts';
 
@@ -133,6 +133,49 @@ test('a slow disk stops the reading: two batches are in memory, not the body', a
   release();
   const { size } = await done;
   expect(size).toBe(file.bytes.length);
+});
+
+describe('in a crowd', () => {
+  beforeEach(() => {
+    for (let other = 0; other < 40; other += 1) joinBatches();
+  });
+
+  afterEach(() => {
+    for (let other = 0; other < 40; other += 1) leaveBatches();
+  });
+
+  test('nothing is received while the first batch is being written, and everything is in the end', async () => {
+    const { promise: gate, resolve: release } = Promise.withResolvers<void>();
+    const body = new PassThrough({ highWaterMark: 1024 });
+    const file = new MemoryFile(gate);
+    const bytes = randomBytes(MIB);
+    let told = 0;
+    const onBytes = (count: number): void => {
+      told += count;
+    };
+    const done = ingest(body, file, { ...anySize, onBytes });
+    body.write(Buffer.from(bytes.subarray(0, MIB / 2)));
+    await new Promise(setImmediate);
+    body.end(Buffer.from(bytes.subarray(MIB / 2)));
+    await new Promise(setImmediate);
+    expect([told, file.writes, body.isPaused()]).toEqual([MIB / 2, 1, true]);
+    release();
+    expect(await done).toEqual({ size: MIB, sha256: sha256(bytes) });
+    expect(file.bytes.equals(bytes)).toBe(true);
+  });
+
+  test('a file of which little is missing is written at once, when all of it is there', async () => {
+    const bytes = randomBytes(MIB);
+    const parts = [MIB - BLOCK, BLOCK - 1, 1];
+    const chunks = parts.map((size, at) => {
+      const from = parts.slice(0, at).reduce((sum, part) => sum + part, 0);
+      return Buffer.from(bytes.subarray(from, from + size));
+    });
+    const file = new MemoryFile();
+    expect(await ingest(Readable.from(chunks), file, { ...anySize, expectedSize: MIB })).toEqual({ size: MIB, sha256: sha256(bytes) });
+    expect(file.writes).toBe(1);
+    expect(file.bytes.equals(bytes)).toBe(true);
+  });
 });
 
 describe('a body that is refused', () => {

@@ -1,11 +1,11 @@
-import { Batch, fullBatchBytes, joinBatches, leaveBatches } from '../../batch.ts';
+import { Batch, crowded, fullBatchBytes, joinBatches, leaveBatches } from '../../batch.ts';
 import { freeChunk } from '../../chunk-memory.ts';
 import type { DiskFile } from '../../ports/disk.ts';
 
 /**
  * Writes chunks as they come, many with one system call, and takes in the next batch while one is on its way to the
- * disk: two batches are held in memory, whatever the size of the file. `inspect` sees each chunk first and may throw;
- * nobody has it afterwards, for its memory is given back.
+ * disk, unless there are many other files: two batches are held in memory at most, whatever the size of the file.
+ * `inspect` sees each chunk first and may throw; nobody has it afterwards, for its memory is given back.
  */
 export async function writeBatches(
   file: Pick<DiskFile, 'write'>,
@@ -24,6 +24,7 @@ export async function writeBatches(
     writing = file.write(batch.chunks()).finally(() => batch.release());
     // Awaited with the next batch; until then its failure must not count as unhandled.
     writing.catch(() => undefined);
+    if (crowded()) await writing;
   };
   joinBatches();
   try {
