@@ -21,7 +21,7 @@ import { SqliteUploadRepository } from './adapters/records/sqlite/uploads.ts';
 import { type Database, openDatabase } from './adapters/sqlite/database.ts';
 import { InProcessUploadEvents } from './adapters/upload-events/in-process.ts';
 import type { Config } from './config.ts';
-import { openStream } from './http/receive/body.ts';
+import { openBody, openStream } from './http/receive/body.ts';
 import { idSource } from './ids.ts';
 import type { Metrics } from './metrics.ts';
 import { observedStore } from './observed-store.ts';
@@ -240,7 +240,7 @@ async function objectsOnDisk({ config, metrics, publicUrl, clock, onDisk }: Wiri
   const secret = config.LINK_SECRET ?? (await loadOrCreateSecret(join(config.DATA_DIR, 'secrets', 'link.key')));
   const presigner = new DiskPresigner({ secret, publicUrl });
   const limits = { idleMs: config.UPLOAD_IDLE_SECONDS * 1000, minBytesPerSecond: config.MIN_UPLOAD_BYTES_PER_SECOND, clock };
-  const endpoint = storeEndpoint({ store, presigner, clock, watch: (_body, ctx) => openStream(ctx, limits) });
+  const endpoint = storeEndpoint({ store, presigner, clock, open: (ctx) => openBody(ctx, limits) });
   return { ports: { store: observedStore(store, metrics), presigner }, provisioned: [], endpoint };
 }
 

@@ -10,6 +10,7 @@ import { storeEndpoint } from '../../src/adapters/object-store/disk/http.ts';
 import { DiskPresigner } from '../../src/adapters/object-store/disk/links.ts';
 import { DiskObjectStore } from '../../src/adapters/object-store/disk/store.ts';
 import { isWindlassError } from '../../src/errors.ts';
+import { watchProgress } from '../../src/progress.ts';
 
 /** The embedded store and its signed links on a real server, with an error mapper as small as can be and a clock to turn. */
 export async function openDiskStore(options: Partial<LocalDiskOptions> = {}) {
@@ -35,7 +36,7 @@ export async function openDiskStore(options: Partial<LocalDiskOptions> = {}) {
       ctx.req.resume();
     }
   });
-  app.use(storeEndpoint({ store, presigner, clock, watch: (body) => body.iterator({ destroyOnReturn: false }) }));
+  app.use(storeEndpoint({ store, presigner, clock, open: ({ req }) => watchProgress(req, { idleMs: 60_000, minBytesPerSecond: 0 }) }));
   server.on('request', app.callback());
 
   return {

@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Context } from 'koa';
 import multer from 'multer';
+import { asReadable } from '../../../byte-source.ts';
 import { collectYoungGarbage } from '../../../chunk-memory.ts';
 import { isWindlassError, WindlassError } from '../../../errors.ts';
 import type { StoreEndpointParts } from './http.ts';
@@ -109,13 +110,13 @@ class Form implements multer.StorageEngine {
       parser.on(limit, () => this.#refuse(malformed('The form has more parts than were signed.')));
     }
     parser.on('error', (error) => this.#refuse(asRefusal(error, body)));
-    pipeline(this.#counted(body), parser, { signal: this.#ended.signal }).catch((error: unknown) => this.#refuse(error));
+    pipeline(this.#counted(), parser, { signal: this.#ended.signal }).catch((error: unknown) => this.#refuse(error));
   }
 
-  async *#counted(body: Readable): AsyncIterable<Uint8Array> {
+  async *#counted(): AsyncIterable<Uint8Array> {
     let received = 0;
     try {
-      for await (const chunk of this.#parts.watch(body, this.#ctx)) {
+      for await (const chunk of asReadable(this.#parts.open(this.#ctx)) as AsyncIterable<Buffer>) {
         received += chunk.byteLength;
         // The parser passes on parts of it, which nobody can free.
         collectYoungGarbage(chunk.byteLength);

@@ -1,5 +1,5 @@
-import type { Readable } from 'node:stream';
 import type { Context, Middleware } from 'koa';
+import { asReadable, type ByteSource } from '../../../byte-source.ts';
 import { WindlassError } from '../../../errors.ts';
 import type { PartTerms, PutTerms } from '../../../ports/presigner.ts';
 import { receiveForm } from './http-form.ts';
@@ -13,10 +13,10 @@ export interface StoreEndpointParts {
   /** Epoch ms. */
   clock: () => number;
   /**
-   * The body's chunks, ended with an error when they come too slowly. Asked for once the request has been let in, so this
-   * is where `100 Continue` is sent. Must leave the body open when its reader stops early.
+   * The body of a request, which ends with an error when it comes too slowly. Asked for once the request has been let in,
+   * so this is where `100 Continue` is sent. Must leave the request open when its reader stops early.
    */
-  watch: (body: Readable, ctx: Context) => AsyncIterable<Uint8Array>;
+  open: (ctx: Context) => ByteSource;
 }
 
 const PREFIX = '/store';
@@ -42,22 +42,22 @@ export function storeEndpoint(parts: StoreEndpointParts): Middleware {
   };
 }
 
-async function receiveObject(ctx: Context, terms: PutTerms, { store, watch }: StoreEndpointParts): Promise<string> {
+async function receiveObject(ctx: Context, terms: PutTerms, { store, open }: StoreEndpointParts): Promise<string> {
   requireSize(ctx, terms.size);
   requireHeader(ctx, 'Content-Type', terms.contentType);
   if (terms.sha256 !== null) requireHeader(ctx, 'Content-Digest', contentDigest(terms.sha256));
   const object = await store.begin(terms.key, terms);
   try {
-    await object.receive(watch(ctx.req, ctx));
+    await object.receive(open(ctx));
     return `"${(await object.commit()).etag}"`;
   } finally {
     await object.discard();
   }
 }
 
-async function receivePart(ctx: Context, terms: PartTerms, { store, watch }: StoreEndpointParts): Promise<string> {
+async function receivePart(ctx: Context, terms: PartTerms, { store, open }: StoreEndpointParts): Promise<string> {
   requireSize(ctx, terms.size);
-  const part = await store.writePart(terms, () => watch(ctx.req, ctx));
+  const part = await store.writePart(terms, () => asReadable(open(ctx)));
   if (!part) throw new WindlassError('not_found', 'There is no such multipart upload (any more).');
   return part.etag;
 }

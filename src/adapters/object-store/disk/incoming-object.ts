@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { ByteSource } from '../../../byte-source.ts';
 import { WindlassError } from '../../../errors.ts';
+import { ingest } from '../../../ingest.ts';
 import type { ObjectInfo } from '../../../ports/object-store.ts';
 import type { UnfinishedFile } from '../../disk/unfinished-file.ts';
 import { writeBatches } from '../../disk/write-batches.ts';
@@ -21,6 +23,8 @@ export class IncomingObject {
   readonly #place: PutInPlace;
   readonly #hash = createHash('sha256');
   #size = 0;
+  /** Of bytes that were received as a whole. */
+  #sha256: string | null = null;
 
   constructor(file: UnfinishedFile, declared: Declared, place: PutInPlace) {
     this.#file = file;
@@ -28,24 +32,32 @@ export class IncomingObject {
     this.#place = place;
   }
 
-  /** Throws `too_large` as soon as there are more bytes than declared, `link_invalid` when there are fewer, `spool_full`. */
-  async receive(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    await this.append(chunks);
-    if (this.#size < this.#declared.size) throw wrongSize('link_invalid', this.#declared.size, this.#size);
+  /** Takes all bytes. Throws `too_large` as soon as there are more than declared, `link_invalid` when there are fewer, `spool_full`. */
+  async receive(body: ByteSource): Promise<void> {
+    const { size: expected } = this.#declared;
+    const { size, sha256 } = await ingest(body, this.#file, { maxBytes: expected, expectedSize: null });
+    if (size < expected) {
+      const detail = `There are fewer bytes than the ${expected} that were announced.`;
+      throw new WindlassError('link_invalid', detail, { expected, actual: size });
+    }
+    this.#size = size;
+    this.#sha256 = sha256;
   }
 
-  /** Adds bytes that others may follow. */
+  /** Adds bytes that others may follow. Throws `too_large` and `spool_full`. */
   async append(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const { size: limit } = this.#declared;
     await writeBatches(this.#file, chunks, (chunk) => {
       this.#size += chunk.byteLength;
-      if (this.#size > this.#declared.size) throw wrongSize('too_large', this.#declared.size, this.#size);
+      if (this.#size > limit)
+        throw new WindlassError('too_large', `There are more bytes than the ${limit} that were announced.`, { limit });
       this.#hash.update(chunk);
     });
   }
 
   /** Puts the object in its place. Throws `digest_mismatch` when the bytes are not the declared ones. */
   async commit(): Promise<ObjectInfo> {
-    const sha256 = this.#hash.digest('hex');
+    const sha256 = this.#sha256 ?? this.#hash.digest('hex');
     const { size, contentType, sha256: expected } = this.#declared;
     if (this.#size !== size || (expected !== null && expected !== sha256)) {
       throw new WindlassError('digest_mismatch', 'The bytes do not have the declared SHA-256.', { expected, actual: sha256 });
@@ -57,8 +69,3 @@ export class IncomingObject {
     return this.#file.discard();
   }
 }
-
-const wrongSize = (code: 'too_large' | 'link_invalid', expected: number, actual: number): WindlassError =>
-  code === 'too_large'
-    ? new WindlassError(code, `There are more bytes than the ${expected} that were announced.`, { limit: expected })
-    : new WindlassError(code, `There are fewer bytes than the ${expected} that were announced.`, { expected, actual });
