@@ -29,7 +29,7 @@ export const crowded = (): boolean => writers > CROWD;
 
 /** Bytes after which a batch is to be written: each file has one that is gathered, and one that is being written. */
 export function fullBatchBytes(): number {
-  // The chunk that fills a batch goes beyond it by up to a block.
+  // The chunk that fills a batch goes beyond it, on average by half of what a socket delivers at once: a block.
   return Math.max(MIN_BATCH_BYTES, Math.min(MAX_BATCH_BYTES, ALL_BATCHES_BYTES / writers - BLOCK_BYTES));
 }
 

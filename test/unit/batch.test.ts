@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { Batch, crowded, fullBatchBytes, joinBatches, leaveBatches } from '../../src/batch.ts';
+import { Batch, crowded, fullBatchBytes } from '../../src/batch.ts';
+import { crowdOf } from '../support/crowd.ts';
 
 test('whatever is added comes out, also when the blocks were used before', () => {
   const batch = new Batch();
@@ -52,9 +53,9 @@ test('what little there is can be written by another thread without a copy', () 
 
 test('the more files are gathered for, the sooner a batch is full, down to half a block, and the fewer batches each has', () => {
   const among = (writers: number): [number, boolean] => {
-    for (let joined = 0; joined < writers; joined += 1) joinBatches();
+    const leave = crowdOf(writers);
     const seen: [number, boolean] = [fullBatchBytes() / 1024, crowded()];
-    for (let joined = 0; joined < writers; joined += 1) leaveBatches();
+    leave();
     return seen;
   };
   expect([1, 7, 16, 32, 33, 64, 1000, 1].map(among)).toEqual([

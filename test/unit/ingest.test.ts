@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { PassThrough, Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { BLOCK_BYTES as BLOCK, joinBatches, leaveBatches } from '../../src/batch.ts';
+import { BLOCK_BYTES as BLOCK } from '../../src/batch.ts';
 import { ingest } from '../../src/ingest.ts';
 import { HEAD_BYTES } from '../../src/sniff.ts';
+import { crowdOf } from '../support/crowd.ts';
 
 const MIB = 1024 * 1024;
 const code = (name: string) => expect.objectContaining({ code: name });
@@ -136,13 +137,13 @@ test('a slow disk stops the reading: two batches are in memory, not the body', a
 });
 
 describe('in a crowd', () => {
+  let leave: () => void;
+
   beforeEach(() => {
-    for (let other = 0; other < 40; other += 1) joinBatches();
+    leave = crowdOf(40);
   });
 
-  afterEach(() => {
-    for (let other = 0; other < 40; other += 1) leaveBatches();
-  });
+  afterEach(() => leave());
 
   test('nothing is received while the first batch is being written, and everything is in the end', async () => {
     const { promise: gate, resolve: release } = Promise.withResolvers<void>();

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { writeBatches } from '../../../../src/adapters/disk/write-batches.ts';
-import { joinBatches, leaveBatches } from '../../../../src/batch.ts';
+import { crowdOf } from '../../../support/crowd.ts';
 
 const MIB = 1024 * 1024;
 
@@ -32,11 +32,11 @@ test('a second batch is gathered while the first is being written', async () => 
 });
 
 test('but not in a crowd', async () => {
-  for (let other = 0; other < 40; other += 1) joinBatches();
+  const leave = crowdOf(40);
   try {
     expect(await writeFour()).toEqual({ ahead: 0, intact: true });
   } finally {
-    for (let other = 0; other < 40; other += 1) leaveBatches();
+    leave();
   }
 });
 
