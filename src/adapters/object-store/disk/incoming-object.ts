@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { ByteSource } from '../../../byte-source.ts';
 import { WindlassError } from '../../../errors.ts';
 import { ingest } from '../../../ingest.ts';
@@ -21,8 +21,9 @@ export class IncomingObject {
   readonly #file: UnfinishedFile;
   readonly #declared: Declared;
   readonly #place: PutInPlace;
-  readonly #hash = createHash('sha256');
   #size = 0;
+  /** Of bytes that were appended. */
+  #hash: Hash | null = null;
   /** Of bytes that were received as a whole. */
   #sha256: string | null = null;
 
@@ -47,17 +48,19 @@ export class IncomingObject {
   /** Adds bytes that others may follow. Throws `too_large` and `spool_full`. */
   async append(chunks: AsyncIterable<Uint8Array>): Promise<void> {
     const { size: limit } = this.#declared;
+    this.#hash ??= createHash('sha256');
+    const hash = this.#hash;
     await writeBatches(this.#file, chunks, (chunk) => {
       this.#size += chunk.byteLength;
       if (this.#size > limit)
         throw new WindlassError('too_large', `There are more bytes than the ${limit} that were announced.`, { limit });
-      this.#hash.update(chunk);
+      hash.update(chunk);
     });
   }
 
   /** Puts the object in its place. Throws `digest_mismatch` when the bytes are not the declared ones. */
   async commit(): Promise<ObjectInfo> {
-    const sha256 = this.#sha256 ?? this.#hash.digest('hex');
+    const sha256 = this.#sha256 ?? (this.#hash ?? createHash('sha256')).digest('hex');
     const { size, contentType, sha256: expected } = this.#declared;
     if (this.#size !== size || (expected !== null && expected !== sha256)) {
       throw new WindlassError('digest_mismatch', 'The bytes do not have the declared SHA-256.', { expected, actual: sha256 });
